@@ -43,7 +43,7 @@ def find(
     meant = f"; did you mean {near}?" if near else "."
     raise UnknownName(f"no {kind} {name!r}{meant} Known: {', '.join(sorted(table))}. {more}".strip())
 
-# %% ../nbs/00_core.ipynb #10906aa4
+# %% ../nbs/00_core.ipynb #ba2dc78b
 def register(
     table: dict,  # registry to add to
     name: str,    # the name people will type
@@ -52,9 +52,9 @@ def register(
     "Decorator: put what it decorates into `table`; a name is given once."
     def _inner(f):
         old = table.get(name)
-        if old is not None and (old.__module__, old.__qualname__) != (f.__module__, f.__qualname__):
-            raise ConfigError(f"{kind} {name!r} is registered already, by {old.__module__}.{old.__qualname__}; choose another name")
-        table[name] = f
+        same = old is not None and old.__qualname__ == f.__qualname__ and (old.__module__ == f.__module__ or "__main__" in (old.__module__, f.__module__))
+        if old is not None and not same: raise ConfigError(f"{kind} {name!r} is registered already, by {old.__module__}.{old.__qualname__}; choose another name")
+        if not (same and old.__module__ == "__main__" != f.__module__): table[name] = f    # what is being typed in a notebook wins over its export
         return f
     return _inner
 

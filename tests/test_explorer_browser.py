@@ -1,0 +1,150 @@
+"""The main job as a person does it, in a real JupyterLab: open index.ipynb, run it, distil, stop, resume, evaluate, read."""
+import re, time
+import pytest
+from playwright.sync_api import expect
+from browser import SHOTS, jupyterlab, page_on, workspace
+
+def run_cell_with(page, text):
+    "Click into the code cell that holds `text` and press Shift+Enter."
+    cell = page.locator(".jp-CodeCell", has_text=text).first
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    return cell
+
+def shot(page, name):
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS/f"{name}.png")
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workspace")
+    workspace(folder)
+    with jupyterlab(folder) as (url, token): yield url, token, folder
+
+@pytest.fixture(scope="module")
+def page(lab):
+    with page_on(lab[0], lab[1], "index.ipynb") as page: yield page
+
+@pytest.fixture(scope="module")
+def ex(page):
+    "The explorer, opened by running the first cell; the file browser is folded away as one does on a small screen."
+    expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle", timeout=90_000)
+    page.keyboard.press("Control+b")
+    run_cell_with(page, "explorer = Explorer()")
+    panel = page.locator(".dd-explorer")
+    expect(panel.get_by_role("button", name="Distil", exact=True)).to_be_enabled(timeout=90_000)
+    panel.scroll_into_view_if_needed()
+    panel.get_by_text("Choose, then press Distil.").wait_for()
+    return panel
+
+def button(ex, name): return ex.get_by_role("button", name=name, exact=True)
+def choose(ex, label, value): ex.get_by_label(label, exact=True).select_option(value)
+def number(ex, label, value):
+    box = ex.get_by_label(label, exact=True)
+    box.fill(str(value)); box.press("Tab")
+def tab(ex, name): ex.get_by_role("tab", name=name, exact=True).click()
+def status(ex): return ex.locator("[role=status], [role=alert]").first
+
+def test_main_job(page, ex):
+    shot(page, "1-idle")
+    choose(ex, "Method", "dm"); choose(ex, "Data", "digits"); number(ex, "IPC", 1)
+    ex.get_by_text("Hyper-parameters").click()
+    number(ex, "steps", 3000)                              # long enough to be stopped on the way
+    ex.get_by_text("Hyper-parameters").click()
+    start = time.perf_counter()
+    button(ex, "Distil").click()
+    image = ex.locator("img[alt*='synthetic images at step']").first
+    image.wait_for(timeout=20_000)
+    first = time.perf_counter() - start
+    print(f"from click to first image: {first:.2f} s")
+    before = image.get_attribute("src")
+    expect(image).not_to_have_attribute("src", before, timeout=20_000)          # the images change while one looks
+    expect(ex.get_by_text(re.compile(r"step \d+ of 3000"))).to_be_visible()
+    expect(ex.locator(".js-line").first).to_be_attached()                        # the loss curve is drawn
+    page.wait_for_timeout(1500)
+    shot(page, "2-running")
+    start = time.perf_counter()                                                  # the kernel answers while it runs
+    run_cell_with(page, "dict(methods=list_methods()")
+    expect(page.locator(".jp-OutputArea-output", has_text="kcenter").first).to_be_visible(timeout=20_000)
+    assert button(ex, "Stop").is_enabled(), "the run ended before it could be stopped"
+    ex.scroll_into_view_if_needed()
+    button(ex, "Stop").click()
+    expect(status(ex)).to_contain_text("Stopped at step", timeout=20_000)
+    stopped_at = int(re.search(r"Stopped at step (\d+)", status(ex).inner_text())[1])
+    assert 0 < stopped_at < 3000 and first < 20
+    expect(button(ex, "Resume")).to_be_enabled()
+    button(ex, "Resume").click()
+    expect(status(ex)).to_contain_text("Distilling", timeout=20_000)
+    expect(status(ex)).to_contain_text("Done in", timeout=180_000)
+    assert "at step 3000" in image.get_attribute("alt")
+    shot(page, "3-distilled")
+
+def test_time_lapse(page, ex):
+    tab(ex, "Time-lapse")
+    picture = ex.locator("img[alt*='synthetic images at step']:visible").first
+    last = picture.get_attribute("src")
+    handle = ex.get_by_role("slider", name="Moment").first
+    handle.focus()
+    for _ in range(5): handle.press("ArrowLeft")
+    expect(picture).not_to_have_attribute("src", last, timeout=10_000)
+    shot(page, "4-time-lapse")
+
+def test_evaluate(page, ex):
+    tab(ex, "Evaluate")
+    for net in ("convnet", "mlp"):
+        box = ex.get_by_role("checkbox", name=net, exact=True)
+        if not box.is_checked(): box.check()
+    number(ex, "Students", 3)
+    ex.get_by_role("checkbox", name="both bounds").check()
+    button(ex, "Evaluate").click()
+    expect(status(ex)).to_contain_text("Evaluated 6 students", timeout=180_000)
+    table = ex.locator("table.dd-table:visible").first
+    text = table.inner_text()
+    found = {m[1]: float(m[2]) for m in re.finditer(r"(?m)^dm-digits\S*\s+(\w+)\s+([\d.]+)", text)}
+    assert set(found) == {"convnet", "mlp"} and found["convnet"] >= 85 and found["mlp"] > 50, text
+    assert re.search(r"(?m)^random\s+convnet\s+[67]\d", text) and re.search(r"(?m)^whole\s+convnet\s+9\d", text), text
+    expect(ex.locator(".barlayer .point path:visible")).to_have_count(2, timeout=10_000)
+    shot(page, "5-evaluated")
+
+def test_runs_and_files(page, ex, lab):
+    tab(ex, "Runs")
+    expect(ex.locator("table.dd-table:visible").first).to_contain_text("done")
+    ex.get_by_label("To", exact=True).fill("mine.safetensors"); ex.get_by_label("To", exact=True).press("Tab")
+    button(ex, "Save").click()
+    expect(status(ex)).to_contain_text("Saved to mine.safetensors", timeout=10_000)
+    assert (lab[2]/"mine.safetensors").stat().st_size > 2560
+    ex.get_by_label("From", exact=True).fill("mine.safetensors"); ex.get_by_label("From", exact=True).press("Tab")
+    button(ex, "Load file").click()
+    expect(status(ex)).to_contain_text("Loaded Images(dm on digits, ipc 1", timeout=10_000)
+    runs = ex.get_by_label("Runs", exact=True)
+    runs.select_option(index=0)
+    button(ex, "Load").click()
+    expect(status(ex)).to_contain_text("Loaded dm-digits-ipc1-s0", timeout=20_000)
+    shot(page, "6-runs")
+
+def test_errors_are_words(page, ex):
+    tab(ex, "Images")
+    number(ex, "IPC", 0)
+    button(ex, "Distil").click()
+    alert = ex.locator("[role=alert]")
+    expect(alert).to_contain_text("IPC", timeout=20_000)
+    number(ex, "IPC", 1)
+    shot(page, "7-error")
+
+def test_nothing_is_cut_off_or_broken(page, ex):
+    "At 1280 x 800: every control within the panel's width, labelled, reachable by Tab; no traceback anywhere."
+    width = ex.bounding_box()["width"]
+    for el in ex.locator("button:visible, select:visible, input:visible").all():
+        box = el.bounding_box()
+        assert box["x"] + box["width"] <= ex.bounding_box()["x"] + width + 2, el.evaluate("e => e.outerHTML.slice(0, 200)")
+        name = el.evaluate("e => e.labels?.[0]?.innerText || e.getAttribute('aria-label') || e.innerText || e.title || ''")
+        assert name.strip(), el.evaluate("e => e.outerHTML.slice(0, 300)")
+    clipped = ex.locator(".widget-label:visible").evaluate_all("els => els.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)")
+    assert not clipped, f"labels cut off: {clipped}"
+    ex.get_by_label("Method", exact=True).focus()
+    reached = set()
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.innerText || document.activeElement.labels?.[0]?.innerText || ''").strip())
+    assert {"Data", "IPC", "Preset", "Seed", "Distil"} <= reached, reached
+    assert page.locator("text=Traceback").count() == 0

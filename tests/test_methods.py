@@ -1,0 +1,57 @@
+"""The contract every method keeps, over the registry: a new method is tested by being registered."""
+import pytest, torch
+from dataclasses import fields
+from dd_nb.core import generator
+from dd_nb.data import load_data
+from dd_nb.distill import distill_iter, estimate, get_method, list_methods, method_config
+from dd_nb.distilled import Distilled
+from dd_nb.explorer import field_docs
+
+SMALL = dict(steps=4, train_steps=3, net="convnet:width=8", batch_real=8)   # applied where a method has the field
+
+@pytest.fixture(scope="module")
+def data(): return load_data("digits")
+
+def small(name): return {k: v for k, v in SMALL.items() if k in {f.name for f in fields(get_method(name))}}
+
+@pytest.mark.parametrize("name", list_methods())
+def test_contract(name, data, tmp_path):
+    events = list(distill_iter(name, data, ipc=2, root=tmp_path, **small(name)))
+    d, run = events[-1].run.distilled, events[-1].run
+    assert events[-1].done and events[-1].step == run.steps and run.state == "done"
+    assert events[0].images.shape == events[-1].images.shape == (20, 1, 8, 8)
+    assert 0 <= float(events[-1].images.min()) and float(events[-1].images.max()) <= 1
+    assert d.n_floats > 0 and d.n_bytes >= d.n_floats and d.recipe["method"] == name and d.recipe["hyper"] and d.usage
+    b = d.sample(7, generator(0))
+    assert b.images.shape == (7, 1, 8, 8) and len(b.labels) == 7 and b.images.isfinite().all()
+    epoch = [b for b in d.epoch(8, generator(0))]
+    assert sum(len(b) for b in epoch) == 20 and torch.cat([b.labels for b in epoch]).unique().numel() == 10
+    d.save(tmp_path/"x.safetensors")
+    again = Distilled.load(tmp_path/"x.safetensors")
+    assert type(again) is type(d) and all(torch.equal(a, b) for a, b in zip(d.state_dict().values(), again.state_dict().values()))
+
+@pytest.mark.parametrize("name", list_methods())
+def test_stopping_anywhere_changes_nothing(name, data, tmp_path):
+    whole = list(distill_iter(name, data, ipc=1, root=tmp_path/"whole", **small(name)))[-1].run
+    for _ in range(whole.steps + 1):             # close after every single step
+        it = distill_iter(name, data, ipc=1, root=tmp_path/"cut", **small(name))
+        e = next(it)
+        if not e.done: e = next(it)
+        it.close()
+    assert e.run.state == "done" and all(torch.equal(a, b) for a, b in zip(e.run.distilled.state_dict().values(), whole.distilled.state_dict().values()))
+
+@pytest.mark.parametrize("name", list_methods())
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_presets_and_comments(name, preset):
+    m = method_config(name, "cifar10", 10, preset)
+    assert m.n_steps >= 1 and m.paper
+    undocumented = [k for k, v in field_docs(type(m)).items() if not v]
+    assert not undocumented, f"no comment beside {undocumented}"
+
+def test_seeds_differ_and_repeat(data, tmp_path):
+    one = lambda seed, root: list(distill_iter("dm", data, seed=seed, root=tmp_path/root, **small("dm")))[-1].run.distilled.images
+    assert torch.equal(one(0, "a"), one(0, "b")) and not torch.equal(one(0, "a"), one(1, "a"))
+
+def test_cost_is_of_the_right_size(data):
+    cost = estimate("dm", data, ipc=1, budget=.2, **(small("dm") | dict(steps=1000)))
+    assert 0 < cost.step_seconds < 5 and cost.seconds == pytest.approx(1000*cost.step_seconds) and "MB" in str(cost)

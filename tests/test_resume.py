@@ -1,0 +1,81 @@
+"""A run that is cut short, however it happens, goes on to the very same images (bit for bit on CPU)."""
+import os, random, signal, subprocess, sys, time
+from pathlib import Path
+import pytest, torch
+from dd_nb.distill import distill, distill_iter
+from dd_nb.runs import Run
+
+WORKER = Path(__file__).with_name("resume_worker.py")
+CASES = {"dm": dict(steps=60, net="convnet:width=16", batch_real=32, augment="color_crop_cutout_scale_rotate"),
+         "herding": dict(train_steps=60, net="convnet:width=16"), "kcenter": dict(train_steps=60, net="convnet:width=16"), "random": {}}
+
+def start(method, root, ipc=2):
+    "The worker process; every step is a checkpoint, so that a kill meets many writes."
+    env = os.environ | dict(DD_NB_CHECKPOINT_SECONDS="0", OMP_NUM_THREADS=str(torch.get_num_threads()))
+    return subprocess.Popen([sys.executable, WORKER, method, str(root), f"ipc={ipc}", *(f"{k}={v}" for k, v in CASES[method].items())], env=env, stderr=subprocess.PIPE, text=True)
+
+def only_run(root): return Run(next(p.parent for p in Path(root).glob("*/config.json")))
+
+def wait_for_step(proc, root, step, seconds=120):
+    "Wait until the run has logged `step` steps, or the process has ended."
+    end = time.time() + seconds
+    while time.time() < end and proc.poll() is None:
+        logs = list(Path(root).glob("*/metrics.jsonl"))
+        if logs and logs[0].read_text().count("\n") >= step: return
+        time.sleep(.002)
+
+def same(a, b):
+    "Whether two runs ended alike: images and losses to the last bit."
+    return all(torch.equal(x, y) for x, y in zip(a.distilled.state_dict().values(), b.distilled.state_dict().values())) and a.metrics.drop(columns="seconds").equals(b.metrics.drop(columns="seconds"))
+
+@pytest.mark.parametrize("method", ["dm", "herding"])
+def test_sigkill_at_random_steps(method, tmp_path):
+    whole = distill(method, "digits", ipc=2, root=tmp_path/"whole", progress=False, **CASES[method])
+    rng, kills = random.Random(0), 0
+    for at in sorted(rng.sample(range(2, 55), 4)):
+        proc = start(method, tmp_path/"cut")
+        wait_for_step(proc, tmp_path/"cut", at)
+        time.sleep(rng.random()*.02)                 # anywhere within a step or a write
+        kills += proc.poll() is None
+        proc.send_signal(signal.SIGKILL)
+        proc.wait()
+        cut = only_run(tmp_path/"cut")
+        assert cut.distilled.ipc == 2                # what is stored can be read at any time
+    assert kills >= 3, "the worker ended before it was killed; the test would prove nothing"
+    assert 0 < cut.step < cut.steps
+    resumed = distill(method, "digits", ipc=2, root=tmp_path/"cut", progress=False, **CASES[method])
+    assert resumed.name == whole.name and same(resumed, whole)
+    assert not list(resumed.path.glob("**/.*.tmp")), "half-written files were left behind"
+
+def test_ctrl_c_stops_between_steps(tmp_path):
+    whole = distill("dm", "digits", ipc=2, root=tmp_path/"whole", progress=False, **CASES["dm"])
+    proc = start("dm", tmp_path/"cut")
+    wait_for_step(proc, tmp_path/"cut", 10)
+    proc.send_signal(signal.SIGINT)
+    _, err = proc.communicate(timeout=60)
+    cut = only_run(tmp_path/"cut")
+    assert proc.returncode != 0 and "the same call goes on from there" in err
+    assert cut.state == "stopped" and 0 < cut.step < cut.steps
+    assert same(distill("dm", "digits", ipc=2, root=tmp_path/"cut", progress=False, **CASES["dm"]), whole)
+
+def test_closed_kernel(tmp_path):
+    "Jupyter ends a kernel with SIGTERM, then SIGKILL; a thread at work gets no chance to tidy up."
+    from jupyter_client.manager import start_new_kernel
+    km, kc = start_new_kernel(kernel_name="python3", env=os.environ | dict(DD_NB_CHECKPOINT_SECONDS="0", OMP_NUM_THREADS=str(torch.get_num_threads())))
+    args = ", ".join(f"{k}={v!r}" for k, v in CASES["dm"].items())
+    kc.execute(f"from dd_nb.distill import distill; import threading; threading.Thread(target=lambda: distill('dm', 'digits', ipc=2, root={str(tmp_path/'cut')!r}, progress=False, {args})).start()")
+    class Kernel:
+        def poll(self): return None if km.is_alive() else 0
+    wait_for_step(Kernel(), tmp_path/"cut", 10)
+    kc.stop_channels(); km.shutdown_kernel(now=True)
+    cut = only_run(tmp_path/"cut")
+    assert cut.state == "stopped" and 0 < cut.step < cut.steps
+    whole = distill("dm", "digits", ipc=2, root=tmp_path/"whole", progress=False, **CASES["dm"])
+    assert same(distill("dm", "digits", ipc=2, root=tmp_path/"cut", progress=False, **CASES["dm"]), whole)
+
+def test_two_writers_are_refused(tmp_path):
+    from dd_nb.core import RunBusy
+    it = distill_iter("dm", "digits", root=tmp_path, **CASES["dm"])
+    next(it)
+    with pytest.raises(RunBusy, match="being worked on by another"): next(distill_iter("dm", "digits", root=tmp_path, **CASES["dm"]))
+    it.close()
