@@ -2,7 +2,7 @@
 import tempfile
 import pandas as pd
 from common import RESULTS, arguments, stamp, write
-from dd_nb import bounds, distill, evaluate, load_data, settings
+from dd_nb import bounds, distill, evaluate, load_data
 
 args = arguments(__doc__, data=dict(default="cifar10,mnist,fashion_mnist", help="data sets, with commas"), methods=dict(default="random,herding,kcenter,dm"),
                  ipc=dict(default="1,10"), seeds=dict(type=int, default=2, help="distillation seeds"), students=dict(type=int, default=3, help="students a set"),

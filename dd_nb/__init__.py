@@ -5,14 +5,13 @@ __version__ = "0.1.0"
 # The public names, loaded when first used: importing dd_nb costs nothing, plotting and widgets come when they are wanted.
 _PUBLIC = dict(
     core="DDError",
-    settings="settings",
     data="ImageData load_data list_data register_data",
     augment="DSA dsa_for",
     nets="Net make_net list_nets register_net",
     distilled="Batch Distilled Images",
-    runs="Run runs load_run",
-    distill="Method register_method list_methods get_method method_config distill distill_iter estimate",
-    evaluate="Protocol PROTOCOLS evaluate evaluate_iter bounds bounds_iter summarize",
+    store="Run runs load_run",
+    loop="Method register_method list_methods get_method method_config distill distill_iter estimate",
+    judge="Protocol PROTOCOLS evaluate evaluate_iter bounds bounds_iter summarize",
     plots="image_grid time_lapse loss_curves accuracy_by_net accuracy_by_bytes",
     explorer="Explorer",
 )
@@ -24,6 +23,5 @@ def __dir__(): return sorted({*globals(), *__all__})
 def __getattr__(name):
     from importlib import import_module
     if name not in _WHERE: raise AttributeError(f"module 'dd_nb' has no attribute {name!r}")
-    # a function named like its module (dd_nb.distill) hides the module; `from dd_nb.distill import ...` still finds it
     value = globals()[name] = getattr(import_module(f"dd_nb.{_WHERE[name]}"), name)
     return value

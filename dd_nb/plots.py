@@ -114,14 +114,14 @@ def loss_curves(
         fig.add_scatter(x=x, y=y.rolling(max(1, len(y)//20), min_periods=1).mean(), name=name, line=dict(color=color, width=2))
     return _layout(fig, "step", "loss", yaxis_type="log" if log else "linear")
 
-# %% ../nbs/09_plots.ipynb #4c2140ef
+# %% ../nbs/09_plots.ipynb #1dad64d2
 def accuracy_by_net(
     table,          # DataFrame from `evaluate`, one or several artifacts
     bounds=None,    # DataFrame from `bounds`
 ):                  # plotly Figure
     "Accuracy by network with 95 % intervals, grouped by artifact, between both bounds."
     import plotly.graph_objects as go
-    from dd_nb.evaluate import summarize
+    from dd_nb.judge import summarize
     s, fig = summarize(table), go.Figure()
     for i, (name, g) in enumerate(s.groupby("artifact", sort=False)):
         fig.add_bar(x=g.net, y=100*g["mean"], name=str(name), marker_color=PALETTE[i % len(PALETTE)],
@@ -135,14 +135,14 @@ def accuracy_by_net(
                 hovertemplate="%{x}: %{y:.1f} %<extra>" + label + "</extra>")
     return _layout(fig, "network", "test accuracy, %", yaxis_range=[0, 100], barmode="group")
 
-# %% ../nbs/09_plots.ipynb #bfe423b4
+# %% ../nbs/09_plots.ipynb #d42b993a
 def accuracy_by_bytes(
     table,   # DataFrame from `evaluate`, several artifacts
 ):           # plotly Figure
     "Accuracy against storage: what a byte buys, on a logarithmic axis."
     import plotly.graph_objects as go
     fig = go.Figure()
-    from dd_nb.evaluate import summarize
+    from dd_nb.judge import summarize
     for i, ((method, net), g) in enumerate(summarize(table).sort_values("bytes").groupby(["method", "net"], sort=False)):
         fig.add_scatter(x=g.bytes, y=100*g["mean"], name=f"{method}, {net}", mode="lines+markers", marker_color=PALETTE[i % len(PALETTE)],
             error_y=dict(type="data", array=100*g.ci95.fillna(0), thickness=1.5), customdata=g.ipc,

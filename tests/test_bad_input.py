@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np, pytest, torch
 from dd_nb.core import ArtifactError, ConfigError, DDError, IPCError, StoreError, TrainingDiverged, UnknownName
 from dd_nb.data import load_data
-from dd_nb.distill import distill, distill_iter, method_config
+from dd_nb.loop import distill, distill_iter, method_config
 from dd_nb.distilled import Distilled
-from dd_nb.evaluate import evaluate, evaluate_iter
+from dd_nb.judge import evaluate, evaluate_iter
 from dd_nb.nets import make_net
-from dd_nb.runs import Run, load_run, runs
+from dd_nb.store import Run, load_run, runs
 
 TINY = dict(steps=12, net="convnet:width=8", batch_real=8)
 
@@ -104,7 +104,7 @@ def test_read_only_folder(data, tmp_path):
 
 FULL = """
 import resource, signal, sys
-from dd_nb.distill import distill_iter
+from dd_nb.loop import distill_iter
 from dd_nb.core import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 it = distill_iter("dm", "digits", ipc=20, root=sys.argv[1], steps=30, net="convnet:width=8", batch_real=8, snapshots=0)

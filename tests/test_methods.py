@@ -3,7 +3,7 @@ import pytest, torch
 from dataclasses import fields
 from dd_nb.core import generator
 from dd_nb.data import load_data
-from dd_nb.distill import distill_iter, estimate, get_method, list_methods, method_config
+from dd_nb.loop import distill_iter, estimate, get_method, list_methods, method_config
 from dd_nb.distilled import Distilled
 from dd_nb.explorer import field_docs
 

@@ -2,8 +2,8 @@
 import os, random, signal, subprocess, sys, time
 from pathlib import Path
 import pytest, torch
-from dd_nb.distill import distill, distill_iter
-from dd_nb.runs import Run
+from dd_nb.loop import distill, distill_iter
+from dd_nb.store import Run
 
 WORKER = Path(__file__).with_name("resume_worker.py")
 CASES = {"dm": dict(steps=60, net="convnet:width=16", batch_real=32, augment="color_crop_cutout_scale_rotate"),
@@ -63,7 +63,7 @@ def test_closed_kernel(tmp_path):
     from jupyter_client.manager import start_new_kernel
     km, kc = start_new_kernel(kernel_name="python3", env=os.environ | dict(DD_NB_CHECKPOINT_SECONDS="0", OMP_NUM_THREADS=str(torch.get_num_threads())))
     args = ", ".join(f"{k}={v!r}" for k, v in CASES["dm"].items())
-    kc.execute(f"from dd_nb.distill import distill; import threading; threading.Thread(target=lambda: distill('dm', 'digits', ipc=2, root={str(tmp_path/'cut')!r}, progress=False, {args})).start()")
+    kc.execute(f"from dd_nb.loop import distill; import threading; threading.Thread(target=lambda: distill('dm', 'digits', ipc=2, root={str(tmp_path/'cut')!r}, progress=False, {args})).start()")
     class Kernel:
         def poll(self): return None if km.is_alive() else 0
     wait_for_step(Kernel(), tmp_path/"cut", 10)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Coreset', 'FeatureCoreset', 'train_step']
 
-# %% ../../nbs/methods/coreset.ipynb #40999842
+# %% ../../nbs/methods/coreset.ipynb #21396ee1
 from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from ..core import param
 from ..augment import DSA, dsa_for
 from ..nets import forward_chunks, make_net
 from ..distilled import Images
-from ..distill import Method
+from ..loop import Method
 
 # %% ../../nbs/methods/coreset.ipynb #eedc8017
 @dataclass(frozen=True, kw_only=True)

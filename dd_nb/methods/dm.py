@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['dm_loss', 'DM']
 
-# %% ../../nbs/methods/dm.ipynb #b93fa2f0
+# %% ../../nbs/methods/dm.ipynb #a88ae863
 from dataclasses import dataclass
 from typing import ClassVar
 from torch import Tensor
 from ..core import param
-from ..distill import register_method
+from ..loop import register_method
 from .matching import Matching, class_mean
 
 # %% ../../nbs/methods/dm.ipynb #05ff1175

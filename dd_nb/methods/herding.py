@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['herd', 'Herding']
 
-# %% ../../nbs/methods/herding.ipynb #fd59a6fb
+# %% ../../nbs/methods/herding.ipynb #0d28e7ec
 from dataclasses import dataclass
 from typing import ClassVar
 import torch
 from torch import Tensor
-from ..distill import register_method
+from ..loop import register_method
 from .coreset import FeatureCoreset
 
 # %% ../../nbs/methods/herding.ipynb #53e89327

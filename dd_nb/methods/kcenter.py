@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['farthest_first', 'KCenter']
 
-# %% ../../nbs/methods/kcenter.ipynb #fd59a6fb
+# %% ../../nbs/methods/kcenter.ipynb #0d28e7ec
 from dataclasses import dataclass
 from typing import ClassVar
 import torch
 from torch import Tensor
-from ..distill import register_method
+from ..loop import register_method
 from .coreset import FeatureCoreset
 
 # %% ../../nbs/methods/kcenter.ipynb #fa52f9b8

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['class_mean', 'Matching']
 
-# %% ../../nbs/methods/matching.ipynb #d8e0d7b0
+# %% ../../nbs/methods/matching.ipynb #79db8a9c
 from dataclasses import dataclass
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from ..core import param
 from ..augment import DSA, dsa_for
 from ..nets import forward_chunks, make_net
 from ..distilled import Distilled, Images
-from ..distill import Method
+from ..loop import Method
 
 # %% ../../nbs/methods/matching.ipynb #3ff40c13
 def class_mean(

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['Random']
 
-# %% ../../nbs/methods/random.ipynb #b7522af1
+# %% ../../nbs/methods/random.ipynb #cd0fc768
 from dataclasses import dataclass
 from typing import ClassVar
-from ..distill import register_method
+from ..loop import register_method
 from .coreset import Coreset
 
 # %% ../../nbs/methods/random.ipynb #dc98c1d8
