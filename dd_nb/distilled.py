@@ -124,7 +124,7 @@ def __repr__(self:Distilled):
     r = self.recipe
     return f"{type(self).__name__}({r.get('method', '?')} on {r.get('data', '?')}, ipc {self.ipc}, {self.n_classes} classes, {self.n_bytes:,} bytes)"
 
-# %% ../nbs/05_distilled.ipynb #32bc684f
+# %% ../nbs/05_distilled.ipynb #520d7aa0
 FORMAT = 1  # raised when older code could no longer read what newer code writes
 
 def write_tensors(
@@ -134,9 +134,9 @@ def write_tensors(
     what: str="",   # what it is, for errors
 ):
     "Tensors and JSON in one safetensors file, atomically."
-    from safetensors.torch import save_file
+    from safetensors.torch import save
     flat = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
-    atomic_write(path, lambda tmp: save_file(flat, tmp, metadata={"dd_nb": json.dumps(header)}), what)
+    atomic_write(path, save(flat, metadata={"dd_nb": json.dumps(header)}), what)   # our own write, so that a full disk is an OSError
 
 def read_tensors(
     path,        # file to read

@@ -69,7 +69,7 @@ class Run:
         return Distilled.load(self.path/"distilled.safetensors")
     def __repr__(self): return f"Run({self.name}, {self.state}, step {self.step} of {self.steps})"
 
-# %% ../nbs/06_store.ipynb #61bd9d42
+# %% ../nbs/06_store.ipynb #91cf057c
 @patch
 @contextmanager
 def locked(self:Run):
@@ -81,6 +81,7 @@ def locked(self:Run):
     except Timeout: raise RunBusy(f"{self.name} is being worked on by another process or notebook; wait for it or stop it there") from None
     except OSError as e:
         with storing(self.path, "the lock of a run"): raise e
+    for old in self.path.glob("**/.*.tmp"): old.unlink(missing_ok=True)      # half-written by a process that was killed; the lock says it is gone
     try: yield self
     finally: lock.release()
 

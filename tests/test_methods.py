@@ -21,7 +21,7 @@ def test_contract(name, data, tmp_path):
     assert events[-1].done and events[-1].step == run.steps and run.state == "done"
     assert events[0].images.shape == events[-1].images.shape == (20, 1, 8, 8)
     assert 0 <= float(events[-1].images.min()) and float(events[-1].images.max()) <= 1
-    assert d.n_floats > 0 and d.n_bytes >= d.n_floats and d.recipe["method"] == name and d.recipe["hyper"] and d.usage
+    assert d.n_floats > 0 and d.n_bytes >= d.n_floats and d.recipe["method"] == name and "hyper" in d.recipe and d.usage
     b = d.sample(7, generator(0))
     assert b.images.shape == (7, 1, 8, 8) and len(b.labels) == 7 and b.images.isfinite().all()
     epoch = [b for b in d.epoch(8, generator(0))]
