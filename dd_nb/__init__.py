@@ -2,6 +2,11 @@
 
 __version__ = "0.1.0"
 
+import os as _os, sys as _sys
+# OpenMP threads that spin while they wait cost a step five times its time as soon as a browser, or anything else, wants the same
+# cores (benchmarks/latency.py); it must be said before torch loads its runtime, and what a person has set wins.
+if "torch" not in _sys.modules: _os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # The public names, loaded when first used: importing dd_nb costs nothing, plotting and widgets come when they are wanted.
 _PUBLIC = dict(
     core="DDError",

@@ -61,7 +61,7 @@ def main():
     signal.signal(signal.SIGTERM, _terminate)
     app(prog_name="dd-nb")
 
-# %% ../nbs/11_cli.ipynb #50123ce0
+# %% ../nbs/11_cli.ipynb #6a5674bb
 Kind = Enum("Kind", {k: k for k in ("methods", "data", "nets")}, type=str)
 
 def _limits(m) -> str:
@@ -83,8 +83,8 @@ def describe_method(name: str) -> str:
 
 @command("list", "dd-nb list", "dd-nb list methods dm        its hyper-parameters", "dd-nb list nets 'resnet*'")
 def list_names(
-    kind: Annotated[Optional[Kind], Argument(metavar="[methods|data|nets]", help="What to list; all three if left out.")]=None,
-    pattern: Annotated[Optional[str], Argument(metavar="[PATTERN]", help="Wildcards * and ?; of methods, shows the hyper-parameters too.")]=None,
+    kind: Annotated[Optional[Kind], Argument(help="What to list; all three if left out.")]=None,
+    pattern: Annotated[Optional[str], Argument(metavar="PATTERN", help="Wildcards * and ?; of methods, shows the hyper-parameters too.")]=None,
 ):
     "List methods, data sets or networks."
     from dd_nb.data import list_data
@@ -190,7 +190,7 @@ def evaluate_run(
     if csv: atomic_write(csv, table.to_csv(index=False), "the table")
     print(result_lines(table))
 
-# %% ../nbs/11_cli.ipynb #9a95b387
+# %% ../nbs/11_cli.ipynb #9b349366
 @command("show", "dd-nb show dm-digits", "dd-nb show mine.safetensors --ipc 10 -o mine.png")
 def show_images(
     what: Annotated[str, Argument(metavar="RUN_OR_FILE", help="A run's name or the beginning of it, or a .safetensors file.")],
@@ -206,7 +206,7 @@ def show_images(
     print(f"{d}\n{d.usage}\n-> {out}")
 
 @command("runs", "dd-nb runs", "dd-nb runs 'dm-*'")
-def list_runs(pattern: Annotated[str, Argument(metavar="[PATTERN]", help="Wildcards * and ? on names.")]="*"):
+def list_runs(pattern: Annotated[str, Argument(metavar="PATTERN", help="Wildcards * and ? on names.")]="*"):
     "List the runs there are, newest first."
     from dd_nb.settings import settings
     from dd_nb.store import runs
@@ -241,7 +241,7 @@ def start_folder(
     for k, v in new.items(): atomic_write(folder/k, v, f"{k} of the workspace")
     return list(new)
 
-# %% ../nbs/11_cli.ipynb #41d4b8c8
+# %% ../nbs/11_cli.ipynb #c843f7b9
 def check_port(
     port: int,  # 1..65535
 ):
@@ -257,21 +257,22 @@ def has_display() -> bool:
 
 @command("lab", "dd-nb lab", "dd-nb lab ~/distilling --port 9000", "dd-nb lab --no-browser             on a machine without a screen")
 def open_lab(
-    folder: Annotated[Path, Argument(metavar="[DIR]", help="The workspace, made if absent; what is in it is not overwritten.")]=Path("."),
+    folder: Annotated[Path, Argument(metavar="DIR", help="The workspace: made if absent, the start notebook and settings.ini are written where there are none.")]=Path("."),
     port: Annotated[Optional[int], Option(min=1, max=65535, help="Default: the first free one from 8888.")]=None,
     browser: Annotated[bool, Option("--browser/--no-browser", help="Open a browser, or only print the address.")]=True,
 ):
-    "Open JupyterLab on the start notebook, which is written to DIR if it is not there."
+    "Open JupyterLab on the start notebook."
     if port: check_port(port)
     folder = folder.expanduser()
     new = start_folder(folder)
     if new: print(f"Written to {folder}: {', '.join(new)}")
     print("Starting JupyterLab (Ctrl-C twice stops it) ...", flush=True)
     from jupyterlab.labapp import LabApp
-    os.environ.setdefault("JUPYTER_TOKEN", secrets.token_hex(24))    # made here, or Jupyter prints a page about the one it made
-    argv = [f"--ServerApp.root_dir={folder.resolve()}", f"--LabApp.default_url=/lab/tree/{NOTEBOOK}", f"--ServerApp.open_browser={browser and has_display()}", "--log-level=WARN"]
+    token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)     # made here, so that the address can be said in one line
+    argv = [f"--ServerApp.root_dir={folder.resolve()}", f"--LabApp.default_url=/lab/tree/{NOTEBOOK}", f"--IdentityProvider.token={token}",
+            f"--ServerApp.open_browser={browser and has_display()}", "--log-level=WARN"]
     if port: argv += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     if getattr(os, "geteuid", lambda: 1)() == 0: argv.append("--allow-root")
     server = LabApp.initialize_server(argv)
-    print(f"The start notebook is at\n  {server.display_url.split()[0]}", flush=True)
+    print(f"The start notebook is at\n  {server.connection_url}lab/tree/{NOTEBOOK}?token={token}", flush=True)
     server.start()

@@ -114,7 +114,7 @@ def loss_curves(
         fig.add_scatter(x=x, y=y.rolling(max(1, len(y)//20), min_periods=1).mean(), name=name, line=dict(color=color, width=2))
     return _layout(fig, "step", "loss", yaxis_type="log" if log else "linear")
 
-# %% ../nbs/09_plots.ipynb #1dad64d2
+# %% ../nbs/09_plots.ipynb #8c318552
 def accuracy_by_net(
     table,          # DataFrame from `evaluate`, one or several artifacts
     bounds=None,    # DataFrame from `bounds`
@@ -133,7 +133,7 @@ def accuracy_by_net(
             fig.add_scatter(x=g.net, y=100*g["mean"], name=label, mode="markers", error_y=dict(type="data", array=100*g.ci95.fillna(0), thickness=1),
                 marker=dict(symbol=symbol, size=26 if kind == "random" else 11, color="#333333", line=dict(width=3 if kind == "random" else 0, color="#333333")),
                 hovertemplate="%{x}: %{y:.1f} %<extra>" + label + "</extra>")
-    return _layout(fig, "network", "test accuracy, %", yaxis_range=[0, 100], barmode="group")
+    return _layout(fig, "network", "test accuracy, %", yaxis_range=[0, 105], barmode="group")
 
 # %% ../nbs/09_plots.ipynb #d42b993a
 def accuracy_by_bytes(

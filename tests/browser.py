@@ -20,9 +20,12 @@ def jupyterlab(folder):
     "JupyterLab serving `folder`; gives its address with token."
     port, token = free_port(), "t"
     cmd = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", "--ServerApp.ip=127.0.0.1",
-           f"--ServerApp.root_dir={folder}", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+           f"--ServerApp.root_dir={folder}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     if hasattr(os, "geteuid") and os.geteuid() == 0: cmd.append("--allow-root")
     env = os.environ | dict(JUPYTER_CONFIG_DIR=str(Path(folder)/".jupyter"), JUPYTERLAB_SETTINGS_DIR=str(Path(folder)/".lab"), JUPYTERLAB_WORKSPACES_DIR=str(Path(folder)/".work"))
+    quiet = Path(folder)/".lab"/"@jupyterlab"/"apputils-extension"/"notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')       # the question whether to fetch news would cover the panel
     with open(Path(folder)/"jupyter.log", "w") as log: server = subprocess.Popen(cmd, cwd=folder, env=env, stdout=log, stderr=log)
     try:
         for _ in range(240):

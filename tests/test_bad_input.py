@@ -109,10 +109,9 @@ from dd_nb.loop import distill_iter
 from dd_nb.core import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 it = distill_iter("dm", "digits", ipc=20, root=sys.argv[1], steps=30, net="convnet:width=8", batch_real=8, snapshots=0)
-for e in it:
-    if e.step == 5: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))      # from here on the disk takes no larger file
-    if e.step == 6: break
-try: it.close(); list(it)
+try:
+    for e in it:
+        if e.step == 5: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))      # from here on the disk takes no larger file
 except StoreError as err: print("SAID", err)
 """
 

@@ -28,7 +28,7 @@ def page(lab):
 @pytest.fixture(scope="module")
 def ex(page):
     "The explorer, opened by running the first cell; the file browser is folded away as one does on a small screen."
-    expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle", timeout=90_000)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)      # before that JupyterLab would ask which kernel is meant
     page.keyboard.press("Control+b")
     run_cell_with(page, "explorer = Explorer()")
     panel = page.locator(".dd-explorer")
@@ -49,7 +49,7 @@ def test_main_job(page, ex):
     shot(page, "1-idle")
     choose(ex, "Method", "dm"); choose(ex, "Data", "digits"); number(ex, "IPC", 1)
     ex.get_by_text("Hyper-parameters").click()
-    number(ex, "steps", 3000)                              # long enough to be stopped on the way
+    number(ex, "steps", 600)                              # long enough to be stopped on the way
     ex.get_by_text("Hyper-parameters").click()
     start = time.perf_counter()
     button(ex, "Distil").click()
@@ -59,7 +59,7 @@ def test_main_job(page, ex):
     print(f"from click to first image: {first:.2f} s")
     before = image.get_attribute("src")
     expect(image).not_to_have_attribute("src", before, timeout=20_000)          # the images change while one looks
-    expect(ex.get_by_text(re.compile(r"step \d+ of 3000"))).to_be_visible()
+    expect(ex.get_by_text(re.compile(r"step \d+ of 600"))).to_be_visible()
     expect(ex.locator(".js-line").first).to_be_attached()                        # the loss curve is drawn
     page.wait_for_timeout(1500)
     shot(page, "2-running")
@@ -71,19 +71,19 @@ def test_main_job(page, ex):
     button(ex, "Stop").click()
     expect(status(ex)).to_contain_text("Stopped at step", timeout=20_000)
     stopped_at = int(re.search(r"Stopped at step (\d+)", status(ex).inner_text())[1])
-    assert 0 < stopped_at < 3000 and first < 20
+    assert 0 < stopped_at < 600 and first < 20
     expect(button(ex, "Resume")).to_be_enabled()
     button(ex, "Resume").click()
     expect(status(ex)).to_contain_text("Distilling", timeout=20_000)
     expect(status(ex)).to_contain_text("Done in", timeout=180_000)
-    assert "at step 3000" in image.get_attribute("alt")
+    assert "at step 600" in image.get_attribute("alt")
     shot(page, "3-distilled")
 
 def test_time_lapse(page, ex):
     tab(ex, "Time-lapse")
     picture = ex.locator("img[alt*='synthetic images at step']:visible").first
     last = picture.get_attribute("src")
-    handle = ex.get_by_role("slider", name="Moment").first
+    handle = ex.locator(".noUi-handle:visible").first
     handle.focus()
     for _ in range(5): handle.press("ArrowLeft")
     expect(picture).not_to_have_attribute("src", last, timeout=10_000)
@@ -100,7 +100,7 @@ def test_evaluate(page, ex):
     expect(status(ex)).to_contain_text("Evaluated 6 students", timeout=180_000)
     table = ex.locator("table.dd-table:visible").first
     text = table.inner_text()
-    found = {m[1]: float(m[2]) for m in re.finditer(r"(?m)^dm-digits\S*\s+(\w+)\s+([\d.]+)", text)}
+    found = {m[1]: float(m[2]) for m in re.finditer(r"(?m)^dm, IPC 1\s+(\w+)\s+([\d.]+)", text)}
     assert set(found) == {"convnet", "mlp"} and found["convnet"] >= 85 and found["mlp"] > 50, text
     assert re.search(r"(?m)^random\s+convnet\s+[67]\d", text) and re.search(r"(?m)^whole\s+convnet\s+9\d", text), text
     expect(ex.locator(".barlayer .point path:visible")).to_have_count(2, timeout=10_000)
@@ -134,7 +134,7 @@ def test_errors_are_words(page, ex):
 def test_nothing_is_cut_off_or_broken(page, ex):
     "At 1280 x 800: every control within the panel's width, labelled, reachable by Tab; no traceback anywhere."
     width = ex.bounding_box()["width"]
-    for el in ex.locator("button:visible, select:visible, input:visible").all():
+    for el in ex.locator("button:visible:not(.modebar-btn), select:visible, input:visible").all():
         box = el.bounding_box()
         assert box["x"] + box["width"] <= ex.bounding_box()["x"] + width + 2, el.evaluate("e => e.outerHTML.slice(0, 200)")
         name = el.evaluate("e => e.labels?.[0]?.innerText || e.getAttribute('aria-label') || e.innerText || e.title || ''")

@@ -22,7 +22,7 @@ def dm_loss(
     "Squared distance of class means in embedding space (DM, Zhao & Bilen, WACV 2023, eq. 4)."
     return (class_mean(real, net, grad=False) - class_mean(syn, net)).square().sum()
 
-# %% ../../nbs/methods/dm.ipynb #f83cf7af
+# %% ../../nbs/methods/dm.ipynb #efedbcde
 @register_method("dm")
 @dataclass(frozen=True, kw_only=True)
 class DM(Matching):
@@ -30,7 +30,7 @@ class DM(Matching):
     paper: ClassVar[str] = "Zhao & Bilen, WACV 2023"
     presets: ClassVar[dict] = {
         "quick": {"*": dict(steps=200, batch_real=64, net="convnet:width=64", augment="none"),
-                  "digits": dict(steps=300, lr_img=3.)},
+                  "digits": dict(steps=300), ("digits", 10): dict(lr_img=3.)},
         "paper": {"*": dict(steps=20_000, batch_real=256, lr_img=1., net="convnet"),
                   **{("cifar10", ipc): dict(lr_img=10.) for ipc in (100, 200, 500, 1000, 1250)}}}
     def loss(self, real, syn, net): return dm_loss(real, syn, net)

@@ -1,0 +1,40 @@
+"""What `make` says where it cannot go on. (That it installs and runs is seen whenever `make test` runs.)"""
+import os, shutil
+import pytest
+from conftest import TREE, run
+
+@pytest.fixture
+def make(tmp_path):
+    "Runs make in a folder with nothing installed."
+    for f in ("Makefile", "pyproject.toml", "setup.py"): shutil.copy(TREE/f, tmp_path)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}      # under `make test` they would be its own
+    return lambda *args: run("make", *args, cwd=tmp_path, env=env, check=False)
+
+def python(folder, good):
+    "A python that answers the Makefile's questions: fine, but for what is not `good`."
+    (folder/"py").write_text(f'#!/bin/sh\ncase "$*" in *version_info*) exit {int("version" not in good)};; *ensurepip*) exit {int("ensurepip" not in good)};; esac\necho "called: $*"; exit 3\n')
+    (folder/"py").chmod(0o755)
+    return f"PYTHON={folder/'py'}"
+
+def test_help_names_the_targets(make):
+    p = make()
+    assert p.returncode == 0 and [l.split()[1] for l in p.stdout.splitlines()] == ["help", "lab", "test", "bench", "clean"]
+
+@pytest.mark.parametrize("target", ["lab", "test"])
+def test_it_says_what_is_missing(make, tmp_path, target):
+    p = make(target, "PYTHON=no-such-python")
+    assert p.returncode and "no-such-python was not found" in p.stdout
+    p = make(target, python(tmp_path, []))
+    assert p.returncode and "wants Python 3.10 to 3.13" in p.stdout and f"make PYTHON=python3.12 {target}" in p.stdout
+    p = make(target, python(tmp_path, ["version"]))
+    assert p.returncode and "apt-get install python3-venv" in p.stdout
+    p = make(target, python(tmp_path, ["version", "ensurepip"]))
+    assert p.returncode and "called: -m venv --clear .venv" in p.stdout
+
+def test_an_installed_tree_is_not_installed_again_and_lab_takes_the_port(make, tmp_path):
+    (tmp_path/".venv").mkdir()
+    for f in (".installed", ".installed-dev"): (tmp_path/".venv"/f).touch()
+    p = make("-n", "lab", "PORT=9000")
+    assert p.returncode == 0 and p.stdout.strip() == ".venv/bin/dd-nb lab . --port 9000"
+    os.utime(tmp_path/".venv"/".installed", (0, 0))
+    assert "pip install -e ." in make("-n", "lab").stdout       # pyproject.toml is newer

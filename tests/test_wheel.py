@@ -1,0 +1,119 @@
+"""The wheel alone, in an environment of its own, away from the repository: `dd-nb lab` and the README's example."""
+import json, os, re, signal, subprocess, sys, sysconfig, time, urllib.error, urllib.request, zipfile
+from pathlib import Path
+import pytest
+from conftest import TREE, copy_tree, python_blocks, run
+
+OUTER = Path(sysconfig.get_path("purelib"))
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    "Built from the source distribution, as an index would get it; from a copy, so that no build/ is left in the tree."
+    tmp = tmp_path_factory.mktemp("build")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp/"dist", copy_tree(tmp/"tree"))
+    return next((tmp/"dist").glob("*.whl"))
+
+@pytest.fixture(scope="module")
+def venv(wheel, tmp_path_factory):
+    """A fresh environment that holds the wheel and nothing of the repository.
+    torch and JupyterLab are gigabytes and would have to be fetched, so they are borrowed: a .pth line puts the outer site-packages behind the fresh one, and
+    share/jupyter (JupyterLab's pages) is linked. Such a line does not read the .pth files of the folder it names: the outer editable install of dd_nb
+    stays out, which `test_nothing_of_the_repository_is_seen` checks."""
+    home = tmp_path_factory.mktemp("venv")/"v"
+    run(sys.executable, "-m", "venv", home)
+    run(bin_of(home)/"python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
+    site = Path(run(bin_of(home)/"python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+    (site/"outer.pth").write_text(f"{OUTER}\n")
+    for d in ("share/jupyter", "etc/jupyter"):
+        (home/d).parent.mkdir(exist_ok=True)
+        if (Path(sys.prefix)/d).exists(): (home/d).symlink_to(Path(sys.prefix)/d)
+    return home
+
+def bin_of(home): return home/("Scripts" if os.name == "nt" else "bin")
+
+@pytest.fixture
+def away(tmp_path, monkeypatch):
+    "A working folder elsewhere, and no setting from outside but those of speed."
+    for k in [k for k in os.environ if k.startswith(("DD_NB_", "PYTHON", "JUPYTER"))]: monkeypatch.delenv(k)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+def test_the_wheel_holds_what_it_should(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    own = [n for n in names if ".dist-info/" not in n]
+    modules = {str(p.relative_to(TREE)) for p in (TREE/"dd_nb").rglob("*.py")}
+    assert set(own) == modules | {"dd_nb/_start/index.ipynb", "dd_nb/_start/settings.ini"}
+    assert [n for n in names if n.endswith("licenses/LICENSE")]
+    for f in ("index.ipynb", "settings.ini"): assert zipfile.ZipFile(wheel).read(f"dd_nb/_start/{f}") == (TREE/f).read_bytes()
+
+def test_nothing_of_the_repository_is_seen(venv, away):
+    code = "import dd_nb, sys, importlib.metadata as m; print(dd_nb.__file__); print(*sys.path, sep='\\n'); print(m.distribution('dd-nb')._path)"
+    out = run(bin_of(venv)/"python", "-c", code).stdout.splitlines()
+    assert out[0].startswith(str(venv)) and out[-1].startswith(str(venv)) and str(TREE) not in out
+
+def test_the_readme_example_runs(venv, away):
+    example = python_blocks((TREE/"README.md").read_text())[0]
+    assert len([l for l in example.splitlines() if l.strip()]) <= 10
+    p = run(bin_of(venv)/"python", "-c", example)
+    assert (away/"runs").is_dir() and "dm" in p.stdout, p.stdout
+
+def test_the_command_without_a_repository(venv, away):
+    assert " dm " in run(bin_of(venv)/"dd-nb", "list").stdout
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=10) as r: return r.read().decode()
+
+@pytest.mark.parametrize("again", [False, True], ids=["fresh folder", "folder with a person's files"])
+def test_lab(venv, away, again):
+    work = away/"my work"
+    mine = {"settings.ini": "[dd_nb]\nipc = 7\n", "index.ipynb": json.dumps(dict(cells=[], metadata={}, nbformat=4, nbformat_minor=5))}
+    if again:
+        work.mkdir()
+        for k, v in mine.items(): (work/k).write_text(v)
+    p = subprocess.Popen([bin_of(venv)/"dd-nb", "lab", work, "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                         env=os.environ | dict(JUPYTER_CONFIG_DIR=str(away/"config"), JUPYTER_DATA_DIR=str(away/"data"), JUPYTER_RUNTIME_DIR=str(away/"runtime")))
+    try:
+        lines = []
+        for line in p.stdout:                                    # ends when the address has come, or the process has gone
+            lines.append(line)
+            if url := re.search(r"http://\S+", line): break
+        assert lines and url, f"{lines} {p.stderr.read()[-3000:] if p.poll() is not None else ''}"
+        address, token = url[0].split("?token=")
+        assert address.endswith("/lab/tree/index.ipynb") and "my work" in lines[0] or again
+        page = wait_for(url[0], p)
+        assert "<title>JupyterLab</title>" in page                # what a browser would show
+        base = address.removesuffix("/lab/tree/index.ipynb")
+        with pytest.raises(urllib.error.HTTPError): get(f"{base}/api/contents?token=wrong")
+        files = {f["name"]: f for f in json.loads(get(f"{base}/api/contents?token={token}"))["content"]}
+        assert {"index.ipynb", "settings.ini", "pyproject.toml"} <= set(files)
+        assert "python3" in json.loads(get(f"{base}/api/kernelspecs?token={token}"))["kernelspecs"]
+    finally:
+        p.send_signal(signal.SIGTERM)
+        try: p.wait(30)
+        except subprocess.TimeoutExpired: p.kill(); raise
+    if again: assert {k: (work/k).read_text() for k in mine} == mine
+    else: assert (work/"index.ipynb").read_bytes() == (TREE/"index.ipynb").read_bytes()
+
+def wait_for(url, process, seconds=60):
+    "The page at `url` as soon as the server answers."
+    end = time.time() + seconds
+    while True:
+        try: return get(url)
+        except OSError:
+            assert process.poll() is None and time.time() < end, process.stderr.read()
+            time.sleep(.1)
+
+def test_the_workspace_finds_its_settings_and_nbdev_its_peace(venv, away):
+    "The trap of nbdev 3: a settings.ini without an nbdev pyproject beside it makes every nbdev command fail."
+    code = "from dd_nb.cli import start_folder; print(start_folder('w'))"
+    assert run(bin_of(venv)/"python", "-c", code).stdout == "['index.ipynb', 'settings.ini', 'pyproject.toml']\n"
+    code = "from nbdev.config import get_config; from dd_nb.settings import settings; print(get_config().config_path, settings().home, settings().runs, sep='\\n')"
+    assert run(bin_of(venv)/"python", "-c", code, cwd=away/"w").stdout.splitlines() == [str(away/"w"), str(away/"w"), str(away/"w"/"runs")]
+
+def test_the_start_notebook_runs_in_the_environment(venv, away):
+    "Each of its code cells, in a kernel of the fresh environment's Python."
+    run(bin_of(venv)/"python", "-c", "from dd_nb.cli import start_folder; start_folder('w')")
+    run(bin_of(venv)/"python", "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "out.ipynb", "index.ipynb", cwd=away/"w", timeout=600)
+    nb = json.loads((away/"w"/"out.ipynb").read_text())
+    assert not [o for c in nb["cells"] for o in c.get("outputs", []) if o["output_type"] == "error"]
+    assert (away/"w"/"runs").is_dir()
