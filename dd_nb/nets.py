@@ -315,7 +315,7 @@ def _timm(shape, n_classes, model=""):
 
 FAMILIES["timm"] = _timm
 
-# %% ../nbs/04_nets.ipynb #ae04d051
+# %% ../nbs/04_nets.ipynb #0cc8a171
 def portion(
     net: nn.Module,
     x: Tensor,           # images
@@ -334,4 +334,4 @@ def forward_chunks(
     size: int=None,     # images at once; default what fits the cache
 ) -> Tensor:
     "`net(x, out)` without a graph, in portions."
-    return torch.cat([net(p, out) for p in x.split(size or portion(net, x))])
+    return torch.cat([net(p.contiguous(memory_format=torch.channels_last), out) for p in x.split(size or portion(net, x))])

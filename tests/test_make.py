@@ -38,3 +38,17 @@ def test_an_installed_tree_is_not_installed_again_and_lab_takes_the_port(make, t
     assert p.returncode == 0 and p.stdout.strip() == ".venv/bin/dd-nb lab . --port 9000"
     os.utime(tmp_path/".venv"/".installed", (0, 0))
     assert "pip install -e ." in make("-n", "lab").stdout       # pyproject.toml is newer
+
+def test_ci_installs_a_browser_where_there_is_none_then_runs_make_test(tmp_path):
+    "With an apt-get, sudo and make that only say how they were called, in a world without Chromium."
+    for tool in ("bash", "cat", "env", "dirname", "id"): (tmp_path/tool).symlink_to(shutil.which(tool))
+    (tmp_path/"python3").symlink_to(shutil.which("true"))
+    for tool in ("apt-get", "make", "sudo"):
+        (tmp_path/tool).write_text(f'#!{shutil.which("bash")}\necho "{tool} $* in $PWD, CI=$CI, $(cat)"\n')
+        (tmp_path/tool).chmod(0o755)
+    said = run(TREE/".ci"/"run", env=dict(PATH=str(tmp_path))).stdout.splitlines()
+    prefix = "" if os.geteuid() == 0 else "sudo -E "
+    assert [l.split(" in ")[0] for l in said] == [f"{prefix}apt-get update", f"{prefix}apt-get install -y --no-install-recommends chromium", "make test"]
+    assert said[-1] == f"make test in {TREE}, CI=true, "
+    (tmp_path/"chromium").symlink_to(shutil.which("bash"))
+    assert [l.split(" in ")[0] for l in run(TREE/".ci"/"run", env=dict(PATH=str(tmp_path))).stdout.splitlines()] == ["make test"]
