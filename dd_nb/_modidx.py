@@ -423,6 +423,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'dd_nb.plots._headline': ('nbs/plots.html#_headline', 'dd_nb/plots.py'),
                              'dd_nb.plots._layout': ('nbs/plots.html#_layout', 'dd_nb/plots.py'),
                              'dd_nb.plots._name_rows': ('nbs/plots.html#_name_rows', 'dd_nb/plots.py'),
+                             'dd_nb.plots._picture': ('nbs/plots.html#_picture', 'dd_nb/plots.py'),
                              'dd_nb.plots._rgba': ('nbs/plots.html#_rgba', 'dd_nb/plots.py'),
                              'dd_nb.plots._single_rows': ('nbs/plots.html#_single_rows', 'dd_nb/plots.py'),
                              'dd_nb.plots.accuracy_by_bytes': ('nbs/plots.html#accuracy_by_bytes', 'dd_nb/plots.py'),

@@ -203,23 +203,24 @@ def check_ipc(
         k = int(data.counts.argmin())
         raise IPCError(f"IPC {ipc} is more than class {data.classes[k]!r} of {data.name} has ({data.smallest} images); choose at most {data.smallest}")
 
-# %% ../nbs/02_data.ipynb #db3a032a
+# %% ../nbs/02_data.ipynb #ede82d2b
 ZCA_LIMIT = 12_288  # numbers an image (3 x 64 x 64): its covariance already takes 1.2 GB in float64
 
 def fit_zca(
-    x: Tensor,  # (N, c, H, W) uint8
-) -> tuple:     # mu (d,), U (d, d), s (d,), float32
+    x: Tensor,     # (N, c, H, W) uint8
+    device="cpu",  # where to compute; float64 is needed
+) -> tuple:        # mu (d,), U (d, d), s (d,), float32, on the CPU
     "Mean, eigenvectors and eigenvalues of the images in 0..1."
     d = x[0].numel()
     if d > ZCA_LIMIT: raise DataError(f"ZCA whitening of images of {d:,} numbers needs a {d:,} x {d:,} matrix; possible up to {ZCA_LIMIT:,}. Load smaller images or leave zca off")
-    total, outer = torch.zeros(d, dtype=torch.float64), torch.zeros(d, d, dtype=torch.float64)
+    total, outer = (torch.zeros(*s, dtype=torch.float64, device=device) for s in ((d,), (d, d)))
     for block in x.split(_rows_of(x)):
-        b = block.cpu().flatten(1).double()/255
+        b = block.to(device).flatten(1).double()/255
         total += b.sum(0)
         outer += b.T @ b
     mu = total/len(x)
     s, U = torch.linalg.eigh((outer - len(x)*torch.outer(mu, mu))/(len(x) - 1))
-    return mu.float(), U.float(), s.clamp(min=0).float()
+    return mu.float().cpu(), U.float().cpu(), s.clamp(min=0).float().cpu()
 
 @patch
 def with_zca(self:ImageData, eps: float=.1) -> ImageData:
@@ -231,7 +232,8 @@ def with_zca(self:ImageData, eps: float=.1) -> ImageData:
     file = cache_folder()/f"zca-{key}.safetensors"
     try: t = load_file(file)
     except Exception:                                                                 # absent or damaged: fit
-        t = dict(zip(("mu", "U", "s"), fit_zca(self.x_train)))
+        device = get_device()
+        t = dict(zip(("mu", "U", "s"), fit_zca(self.x_train, device if device.type == "cuda" else "cpu")))
         atomic_write(file, lambda tmp: save_file({k: v.contiguous() for k, v in t.items()}, tmp), "a ZCA fit")
     return replace(self, space=Space("zca", eps=float(eps), fitted=(t["mu"], t["U"], t["s"])))
 
@@ -279,8 +281,11 @@ def _path_and_size(rest, size):
     if int(px) < 1: raise ConfigError(f"@{px} in folder:{rest}; expected pixels, 1 or more")
     return Path(path).expanduser(), int(px)
 
-# %% ../nbs/02_data.ipynb #38cd5568
-def _images(x) -> Tensor: "Bytes as (N, c, H, W) from (N, H, W) or (N, H, W, c)."; t = torch.as_tensor(np.ascontiguousarray(x)); return (t[:, None] if t.dim() == 3 else t.permute(0, 3, 1, 2)).contiguous()
+# %% ../nbs/02_data.ipynb #30272a5a
+def _images(x) -> Tensor:
+    "Bytes as (N, c, H, W) from (N, H, W) or (N, H, W, c)."
+    t = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+    return (t[:, None] if t.dim() == 3 else t.permute(0, 3, 1, 2)).contiguous()
 
 def channel_stats(
     x: Tensor,  # (N, c, H, W) uint8
@@ -404,14 +409,14 @@ def _sound(file, md5):
     try: return read_sn3_pascalvincent_tensor(str(file), strict=False).dim() == (1 if "labels" in file.name else 3)
     except Exception: return False
 
-# %% ../nbs/02_data.ipynb #92e2d1eb
+# %% ../nbs/02_data.ipynb #75c3aa50
 def _torchvision(name):
     def load(root, download, size):
         import torchvision.datasets
         known = KNOWN[name]
         parts = _read_known(name, getattr(torchvision.datasets, known.reader), root, download)
         x = [_images(d.data.transpose(0, 2, 3, 1) if known.reader == "SVHN" else d.data) for d in parts]
-        y = [torch.as_tensor(np.array(d.labels if known.reader == "SVHN" else d.targets)).long() for d in parts]
+        y = [torch.as_tensor(d.labels if known.reader == "SVHN" else d.targets).long() for d in parts]
         classes = [str(c).split(" - ")[-1] for c in getattr(parts[0], "classes", range(10))]
         return ImageData(name, x[0], y[0], x[1], y[1], classes, Space("meanstd", known.mean, known.std), known.flip)
     load.__qualname__ = f"_torchvision({name})"
