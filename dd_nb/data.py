@@ -540,7 +540,7 @@ def _sweep(stem, keep):
         if not old.name.startswith(keep) and (not old.name.endswith(".tmp") or time.time() - old.stat().st_mtime > 3600):
             with suppress(OSError): old.unlink()
 
-# %% ../nbs/02_data.ipynb #527c8744
+# %% ../nbs/02_data.ipynb #f6daa43b
 def _folder(name, path, size=None, parts=None, rename=str):
     "Class folders as an ImageData over a memory map."
     path = path.resolve()
@@ -548,20 +548,19 @@ def _folder(name, path, size=None, parts=None, rename=str):
     files = [[f for c in train for f in p.get(c, ())] for p in (train, test)]
     stem = f"folder-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}-{size or 'own'}"
     key = f"{stem}-{_fingerprint(path, (train, test))}"
-    index, arrays = cache_folder()/f"{key}.json", [cache_folder()/f"{key}-{s}.npy" for s in ("train", "test")]
-    def read(): return json.loads(index.read_text()), [_map(a, len(f)) for a, f in zip(arrays, files)]
+    index, array, n = cache_folder()/f"{key}.json", cache_folder()/f"{key}.npy", len(files[0])
+    def read(): return json.loads(index.read_text()), _map(array, n + len(files[1]))
     try: space, x = read()
     except Exception:                                            # absent, or damaged: read the images
-        side, mode = _survey(path, files[0] + files[1], size)
-        for out, f in zip(arrays, files): _build(out, path, f, side, mode)
-        mean, std = channel_stats(_map(arrays[0], len(files[0])))
+        _build(array, path, files[0] + files[1], *_survey(path, files[0] + files[1], size))
+        mean, std = channel_stats(_map(array, n + len(files[1]))[:n])
         atomic_write(index, json.dumps(dict(mean=mean, std=std, path=str(path))), "the image cache")
         _sweep(stem, key)
         space, x = read()
     y = [torch.arange(len(train)).repeat_interleave(torch.tensor([len(p.get(c, ())) for c in train])) for p in (train, test)]
-    return ImageData(name, x[0], y[0], x[1], y[1], [rename(c) for c in train], Space("meanstd", tuple(space["mean"]), tuple(space["std"])), mapped=True)
+    return ImageData(name, x[:n], y[0], x[n:], y[1], [rename(c) for c in train], Space("meanstd", tuple(space["mean"]), tuple(space["std"])), mapped=True)
 
-# %% ../nbs/02_data.ipynb #0f5d6cde
+# %% ../nbs/02_data.ipynb #5e09be3b
 WNIDS = dict(  # ImageNet's numbers as words, for the ten-class subsets
     imagenette="n01440764 tench n02102040 English_springer n02979186 cassette_player n03000684 chain_saw n03028079 church "
                "n03394916 French_horn n03417042 garbage_truck n03425413 gas_pump n03445777 golf_ball n03888257 parachute",
@@ -583,12 +582,12 @@ def _fetch(name, root, url, md5, download):
     elif not download: raise _missing(name, root, [f"folder {where.name}"])
     with _downloading(name, root, [f"folder {where.name}"]) as tmp:
         if not there: download_url(url, tmp, md5=md5)
-        try: extract_archive(archive if there else tmp/archive.name, tmp/"out")
-        except OSError as e:
-            if e.errno is not None: raise
-            raise _damaged(name, archive, _why(e)) from None
-        except Exception as e: raise _damaged(name, archive, _why(e)) from None
-        os.replace(tmp/"out"/where.name, where)
+        try:
+            extract_archive(archive if there else tmp/archive.name, tmp/"out")
+            os.replace(tmp/"out"/where.name, where)
+        except Exception as e:
+            if there and getattr(e, "errno", None) in (None, errno.ENOENT): raise _damaged(name, archive, _why(e)) from None
+            raise
     return where
 
 # %% ../nbs/02_data.ipynb #5f19aba2

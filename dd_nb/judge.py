@@ -51,10 +51,10 @@ class Protocol:
         changes = {k: v for pattern, d in self.per_net if fnmatch(net, pattern) for k, v in d.items()}
         return replace(self, **changes) if changes else self
 
-# %% ../nbs/08_judge.ipynb #04340c2b
+# %% ../nbs/08_judge.ipynb #a81c3236
 _vit = (("vit*", dict(optimizer="adamw", lr=1e-3, weight_decay=.05)), ("timm:*vit*", dict(optimizer="adamw", lr=1e-3, weight_decay=.05)))
 PROTOCOLS = {
-    "quick": Protocol(name="quick", epochs=300, augment="none", whole_steps=1_000, whole_batch=128, per_net=_vit),
+    "quick": Protocol(name="quick", epochs=300, whole_steps=1_000, whole_batch=128, per_net=_vit),
     "dc": Protocol(name="dc", per_net=_vit)}
 
 def get_protocol(
