@@ -227,6 +227,14 @@ def test_archives_put_there_by_hand_need_no_network(root, monkeypatch, tmp_path)
             jpeg(tmp_path/"away"/"imagewoof2-160"/part/"n02115641"/"a.JPEG", 160, 170)
         t.add(tmp_path/"away"/"imagewoof2-160", "imagewoof2-160")
     assert load_data("imagewoof").classes == ["dingo"]
+
+    (root/"imagewoof2-160").rename(tmp_path/"woof")
+    whole = (root/"imagewoof2-160.tgz").read_bytes()
+    with tarfile.open(root/"other.tgz", "w:gz") as t: t.add(tmp_path/"woof", "another name")
+    for bad in (whole[:len(whole)//2], b"text", (root/"other.tgz").read_bytes()):
+        (root/"imagewoof2-160.tgz").write_bytes(bad)
+        with pytest.raises(DamagedData, match="imagewoof2-160.tgz is damaged"): load_data("imagewoof", download=True)
+        assert (root/"imagewoof2-160.tgz").read_bytes() == bad and not (root/"imagewoof2-160").exists()
     (root/"imagenette2-160.tgz").write_bytes(b"half")
     with pytest.raises(DamagedData, match="imagenette2-160.tgz is damaged"): load_data("imagenette")
     assert (root/"imagenette2-160.tgz").read_bytes() == b"half" and not [*root.glob(".download-*")]
@@ -276,6 +284,12 @@ def test_cache_is_read_once_and_follows_the_folder(tmp_path, root, monkeypatch):
     load_data(f"folder:{p}@4")
     load_data(f"folder:{p}")
     assert len(reads) == 30 and len([*(root/"cache").iterdir()]) == 4                                           # a size is a cache of its own
+
+def test_a_change_of_equal_length_is_seen(tmp_path):
+    p = write_classes(tmp_path/"p", kind="bmp")
+    load_data(f"folder:{p}")
+    for f in p.rglob("*.bmp"): jpeg(f, 8, 8, 9)
+    assert (load_data(f"folder:{p}").x_train == 9).all()
 
 def test_damaged_cache_is_made_again(tmp_path, root):
     p = write_classes(tmp_path/"p")
@@ -495,8 +509,10 @@ def test_zca_is_kept_and_never_mixed_up(root, monkeypatch):
     assert not fit
     load_data("digits").subset(20, generator(0))[0].with_zca()                        # other images of the same name
     assert len(fit) == 1
+    d.subset(torch.arange(500))[0].with_zca(), d.subset(torch.arange(500, 1000))[0].with_zca()     # and as many of them
+    assert len(fit) == 3
     files[0].write_bytes(b"damaged")
-    assert torch.equal(load_data("digits", zca=True).get("test", slice(5)), d.get("test", slice(5))) and len(fit) == 2
+    assert torch.equal(load_data("digits", zca=True).get("test", slice(5)), d.get("test", slice(5))) and len(fit) == 4
 
 def test_zca_limits():
     with pytest.raises(DataError, match="49,152 x 49,152 matrix; possible up to 12,288"): fit_zca(torch.zeros(2, 3, 128, 128, dtype=torch.uint8))
