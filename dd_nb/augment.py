@@ -14,28 +14,28 @@ from torch import Tensor
 import torch.nn.functional as F
 from .core import ConfigError, find
 
-# %% ../nbs/03_augment.ipynb #545cd6b3
-def _at(u, k): return u[:, k].view(-1, 1, 1, 1)
+# %% ../nbs/03_augment.ipynb #c73239cd
+def _at(x, u, k): return u[:, k].to(x.dtype).view(-1, 1, 1, 1)
 
 def brightness(x: Tensor, u: Tensor) -> Tensor:
     "Shift by up to half a unit."
-    return x + (_at(u, 0) - .5)
+    return x + (_at(x, u, 0) - .5)
 
 def saturation(x: Tensor, u: Tensor) -> Tensor:
     "Stretch the distance of a pixel's channels from their mean by 0 to 2; grey images stay."
     m = x.mean(1, keepdim=True)
-    return m + (x - m)*(2*_at(u, 1))
+    return m + (x - m)*(2*_at(x, u, 1))
 
 def contrast(x: Tensor, u: Tensor) -> Tensor:
     "Stretch the distance from the image's mean by 0.5 to 1.5."
     m = x.mean((1, 2, 3), keepdim=True)
-    return m + (x - m)*(_at(u, 2) + .5)
+    return m + (x - m)*(_at(x, u, 2) + .5)
 
 def color(x: Tensor, u: Tensor, **_) -> Tensor:
     "Brightness, then saturation, then contrast."
     return contrast(saturation(brightness(x, u), u), u)
 
-# %% ../nbs/03_augment.ipynb #f78b1fff
+# %% ../nbs/03_augment.ipynb #b29d9ff4
 def crop(x: Tensor, u: Tensor, **_) -> Tensor:
     "Shift by whole pixels, up to an eighth of the size; zeros come in (0 is the data mean)."
     H, W = x.shape[-2:]
@@ -62,12 +62,12 @@ def cutout(x: Tensor, u: Tensor, **_) -> Tensor:
 
 def flip(x: Tensor, u: Tensor, **_) -> Tensor:
     "Mirror left and right, half of the time."
-    return torch.where(_at(u, 0) < .5, x.flip(3), x)
+    return torch.where(u[:, 0].view(-1, 1, 1, 1) < .5, x.flip(3), x)
 
-# %% ../nbs/03_augment.ipynb #5194b2ce
+# %% ../nbs/03_augment.ipynb #c4eeca2e
 def _affine(x, a, b, c, d, align):
     zero = torch.zeros_like(a)
-    theta = torch.stack([a, b, zero, c, d, zero], 1).view(-1, 2, 3)
+    theta = torch.stack([a, b, zero, c, d, zero], 1).view(-1, 2, 3).to(x.dtype)
     return F.grid_sample(x, F.affine_grid(theta, x.shape, align_corners=align), align_corners=align)
 
 def scale(x: Tensor, u: Tensor, align: bool=True) -> Tensor:
@@ -91,7 +91,7 @@ class Draw:
     kinds: tuple   # for each step of augmentation a list of G kind names; one step in mode S
     u: Tensor      # (steps, G, 1 or B, 3) uniforms in 0..1, on the CPU
 
-# %% ../nbs/03_augment.ipynb #28e731a2
+# %% ../nbs/03_augment.ipynb #ab0ff536
 @dataclass(frozen=True)
 class DSA:
     "Differentiable siamese augmentation (Zhao & Bilen, ICML 2021)."
@@ -101,7 +101,7 @@ class DSA:
 
     def __post_init__(self):
         for k in self.names: find(KINDS, k, "augmentation")
-        if self.mode not in "SM": raise ConfigError(f"mode = {self.mode!r}; expected 'S' (one kind) or 'M' (all kinds)")
+        if self.mode not in ("S", "M"): raise ConfigError(f"mode = {self.mode!r}; expected 'S' (one kind) or 'M' (all kinds)")
     @property
     def names(self): return [] if self.strategy in ("", "none") else self.strategy.split("_")
 
@@ -121,7 +121,10 @@ class DSA:
         draw: Draw,
     ) -> Tensor:
         "Augment; differentiable in `x`."
-        for kinds, u in zip(draw.kinds, draw.u): x = self._step(x, kinds, u.to(x.device, x.dtype))
+        for kinds, u in zip(draw.kinds, draw.u):
+            if len(x) % len(kinds) or u.shape[1] not in (1, len(x)//len(kinds)):
+                raise ConfigError(f"{len(x)} images do not fit a draw for {len(kinds)} groups of {'one size' if u.shape[1] == 1 else u.shape[1]}")
+            x = self._step(x, kinds, u.to(x.device))
         return x
 
     def _step(self, x, kinds, u):

@@ -6,8 +6,8 @@
 __all__ = ['ZCA_LIMIT', 'DATA', 'KNOWN', 'IMAGE_TYPES', 'GREY', 'WNIDS', 'ARRAYS', 'Space', 'ImageData', 'check_ipc', 'fit_zca',
            'cache_folder', 'register_data', 'list_data', 'load_data', 'channel_stats', 'find_images']
 
-# %% ../nbs/02_data.ipynb #912cf46a
-import errno, hashlib, json, os, shutil, socket, tempfile, time
+# %% ../nbs/02_data.ipynb #b0b0f875
+import errno, hashlib, json, os, shutil, socket, tempfile, time, zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -64,7 +64,7 @@ def _whitener(self:Space, power, x):
         self.made[key] = mu.to(x), (U*(s + self.eps)**power @ U.T).to(x)
     return self.made[key]
 
-# %% ../nbs/02_data.ipynb #eb940191
+# %% ../nbs/02_data.ipynb #7ec9e0d6
 @dataclass(frozen=True)
 class ImageData:
     "Labelled images in memory or in a memory map, with what is needed to sample and normalise them."
@@ -103,6 +103,11 @@ class ImageData:
             if not len(x): raise no(f"there are no {part} images")
             if y.shape != (len(x),): raise no(f"{len(x)} {part} images, but labels of shape {tuple(y.shape)}; expected one label an image")
             if y.min() < 0 or y.max() >= n: raise no(f"{part} labels run from {int(y.min())} to {int(y.max())}; expected 0 to {n - 1}, for {n} classes")
+    @property
+    def fingerprint(self) -> str:
+        "What tells this training set from another of the same name (a subset, a changed folder): labels and some 64 images."
+        part = self.x_train[::max(1, len(self.x_train)//64)].contiguous().cpu()
+        return f"{zlib.crc32(part.numpy().tobytes(), zlib.crc32(self.y_train.cpu().numpy().tobytes())):08x}"
     def class_index(self, k: int) -> Tensor: "Training images of class `k`."; return self.order[self.offsets[k]:self.offsets[k + 1]]
     def __repr__(self):
         n, m = len(self.y_train), len(self.y_test)

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['OTHER', 'CSS', 'Background', 'field_docs', 'form_field', 'picture', 'status_line', 'result_table', 'Explorer']
 
-# %% ../nbs/10_explorer.ipynb #79c9255d
+# %% ../nbs/10_explorer.ipynb #d862d2f0
 import base64, threading, time
-from dataclasses import MISSING, fields, is_dataclass
+from contextlib import suppress
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from html import escape
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from .settings import settings
 from .data import list_data, load_data
 from .nets import list_nets
 from .distilled import Distilled
-from .store import Run, load_run, run_name, runs
+from .store import Run, load_run, runs
 from .loop import distill_iter, estimate, get_method, list_methods, method_config, run_config
 from .judge import PROTOCOLS, bounds_iter, evaluate_iter, summarize
 
@@ -170,7 +171,7 @@ def _refill(self:Explorer, *_):
     for f in self.form.values(): f.observe(self._refresh_buttons, "value")
     self._refresh_buttons()
 
-# %% ../nbs/10_explorer.ipynb #9f45e1f1
+# %% ../nbs/10_explorer.ipynb #11b284e5
 @patch(as_prop=True)
 def dataset(self:Explorer) -> str:
     "The chosen data set's name."
@@ -195,10 +196,11 @@ def chosen_run(self:Explorer):
     c = self.choices
     try: m = method_config(c["method"], c["data"], c["ipc"], c["preset"], **{k: v for k, v in c.items() if k in self.form})
     except DDError: return None
-    from dataclasses import asdict
-    name = run_name(dict(method=m.name, data=c["data"], ipc=c["ipc"], seed=c["seed"], hyper=asdict(m)))
-    run = Run(Path(self.root)/name)
-    return run if (run.path/"config.json").exists() else None
+    want = dict(method=m.name, data=c["data"], ipc=c["ipc"], seed=c["seed"], hyper=asdict(m))
+    if c["data"] in self._data: want["fingerprint"] = self._data[c["data"]].fingerprint
+    for p in Path(self.root).glob(f"{m.name}-*-ipc{c['ipc']}-s{c['seed']}-*/config.json"):
+        with suppress(DDError):                                    # a damaged one is shown as such among the past runs
+            if want.items() <= (run := Run(p.parent)).config.items(): return run
 
 # %% ../nbs/10_explorer.ipynb #74e75dc7
 @patch

@@ -143,13 +143,13 @@ def snapshot_steps(
     "At which steps to keep a picture: the first and the last, dense early."
     return {0, steps} | {round(steps**(i/n)) for i in range(n + 1)} if n else {steps}
 
-# %% ../nbs/07_loop.ipynb #a46479c9
+# %% ../nbs/07_loop.ipynb #067a1b6f
 SNAPSHOT_IPC = 10  # images a class kept in a snapshot; more do not fit on a screen
 
 def run_config(method: Method, data: ImageData, ipc: int, seed: int, preset: str) -> dict:
     "What a run's folder and name say of it."
-    return dict(method=method.name, data=data.name, ipc=int(ipc), seed=int(seed), preset=preset, hyper=asdict(method), steps=method.n_steps,
-                space=data.space.to_dict(), torch=torch.__version__)
+    return dict(method=method.name, data=data.name, fingerprint=data.fingerprint, ipc=int(ipc), seed=int(seed), preset=preset, hyper=asdict(method),
+                steps=method.n_steps, space=data.space.to_dict(), torch=torch.__version__)
 
 def distill_iter(
     method,               # name, or a Method with its hyper-parameters

@@ -5,20 +5,21 @@
 # %% auto #0
 __all__ = ['NETS', 'FAMILIES', 'NORMS', 'ACTIVATIONS', 'POOLINGS', 'NetOut', 'Net', 'draw_weights', 'seeded', 'register_net',
            'list_nets', 'parse_net', 'make_net', 'pad28', 'auto_depth', 'ConvNet', 'convnet', 'fit', 'Stack',
-           'conv_relu', 'MLP', 'lenet', 'alexnet', 'vgg11', 'vgg11_bn', 'ResNet18', 'resnet18', 'resnet18_bn', 'ViT',
-           'vit', 'Timm', 'portion', 'forward_chunks']
+           'conv_relu', 'MLP', 'lenet', 'alexnet', 'vgg11', 'vgg11_bn', 'ResNet18', 'resnet18', 'resnet18_bn',
+           'differentiable_attention', 'ViT', 'vit', 'Timm', 'portion', 'forward_chunks']
 
-# %% ../nbs/04_nets.ipynb #cfa373ab
+# %% ../nbs/04_nets.ipynb #18d9a4d3
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
-from .core import ConfigError, NetError, UnknownName, find, names, register
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from .core import ConfigError, NetError, UnknownName, _convert, find, names, register
 
-# %% ../nbs/04_nets.ipynb #1c10e7ea
+# %% ../nbs/04_nets.ipynb #095c8090
 class NetOut(NamedTuple):
     "What a network says of a batch."
     logits: Tensor     # (B, C)
@@ -32,6 +33,7 @@ class Net(nn.Module):
         x: Tensor,          # (B, c, H, W) normalised images
         out: str="logits",  # "logits", "embedding" or "all"
     ):
+        if out not in ("logits", "embedding", "all"): raise ConfigError(f"out = {out!r}; expected 'logits', 'embedding' or 'all'")
         z, maps = self.features(x)
         if out == "embedding": return z
         logits = self.head(z)
@@ -40,7 +42,7 @@ class Net(nn.Module):
     @property
     def n_params(self): return sum(p.numel() for p in self.parameters())
 
-# %% ../nbs/04_nets.ipynb #90f0340b
+# %% ../nbs/04_nets.ipynb #3f717473
 @torch.no_grad()
 def draw_weights(
     module: nn.Module,           # changed in place
@@ -55,6 +57,7 @@ def draw_weights(
         elif isinstance(m, (nn.GroupNorm, nn.LayerNorm, nn.BatchNorm2d)):
             if m.weight is not None: m.weight.fill_(1), m.bias.zero_()
             if isinstance(m, nn.BatchNorm2d): m.reset_running_stats()
+        elif m._parameters: raise NetError(f"no rule for fresh weights of {type(m).__name__}; give the network a reset(generator) of its own")
 
 @contextmanager
 def seeded(
@@ -63,7 +66,7 @@ def seeded(
     "Within it torch's global generator is seeded; afterwards it is as it was."
     if generator is None: yield; return
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))    # torch.manual_seed would seed the GPUs too
         yield
 
 # %% ../nbs/04_nets.ipynb #e2613394
@@ -83,7 +86,7 @@ def list_nets(pattern: str="*") -> list:
     "Names of the networks there are; any `timm:NAME` comes on top, with the extra installed."
     return names(NETS, pattern)
 
-# %% ../nbs/04_nets.ipynb #f47f763c
+# %% ../nbs/04_nets.ipynb #c64ba5e8
 def parse_net(
     name: str,  # "convnet:width=64,depth=3"
 ) -> tuple:     # (name, options as text)
@@ -102,13 +105,15 @@ def make_net(
     **options,            # the network's own: width, depth, ...
 ) -> Net:
     "A network with fresh weights that fits the images."
-    shape, n_classes = tuple(shape or data.shape), n_classes or data.n_classes
+    if data is None and (shape is None or n_classes is None): raise NetError("a network must know its images: give data, or shape=(c, H, W) and n_classes=")
+    shape, n_classes = tuple(data.shape if shape is None else shape), data.n_classes if n_classes is None else n_classes
     base, given = parse_net(name)
+    if len(shape) != 3 or shape[1] != shape[2] or n_classes < 1: raise NetError(f"shape {shape} and {n_classes} classes; expected square images (c, H, W) and at least 1 class")
     if not 8 <= min(shape[1:]): raise NetError(f"images of {shape[1]} x {shape[2]} pixels are too small; the networks here need at least 8 x 8")
     make = find(NETS | FAMILIES, base, "network", "Options follow a colon: convnet:width=64; timm:NAME takes any model of timm.")
     with seeded(generator): return make(shape, n_classes, **_typed(make, given | options, base))
 
-# %% ../nbs/04_nets.ipynb #3f960772
+# %% ../nbs/04_nets.ipynb #21f56eb6
 def _typed(make, options, base):
     "Options as the function's own types, checked by name."
     from inspect import signature
@@ -117,8 +122,7 @@ def _typed(make, options, base):
     out = {}
     for k, v in options.items():
         want = type(known[k])
-        try: out[k] = want(v) if want in (int, float, str) else v
-        except ValueError: raise ConfigError(f"network option {k} = {v!r} is not {'an int' if want is int else 'a ' + want.__name__}") from None
+        if v is not None: out[k] = _convert(f"network option {k}", v, want) if want in (int, float, str, bool) else v    # None: the default
     return out
 
 def _choice(name, value, table): return find(table, value, f"{name} of a ConvNet:")
@@ -137,13 +141,14 @@ NORMS = dict(instance=lambda c, s: nn.GroupNorm(c, c), batch=lambda c, s: nn.Bat
 ACTIVATIONS = dict(relu=nn.ReLU, leaky=lambda: nn.LeakyReLU(.01), sigmoid=nn.Sigmoid, swish=nn.SiLU)
 POOLINGS = dict(avg=lambda: nn.AvgPool2d(2), max=lambda: nn.MaxPool2d(2), none=nn.Identity)
 
-# %% ../nbs/04_nets.ipynb #990d435d
+# %% ../nbs/04_nets.ipynb #196fa214
 class ConvNet(Net):
     "D blocks of convolution, norm, activation, pooling (Gidaris & Komodakis, 2018; the field's standard student)."
     def __init__(self, shape, n_classes, width=128, depth=0, norm="instance", activation="relu", pooling="avg"):
         super().__init__()
         size, depth = 32 if shape[-1] == 28 else shape[-1], depth or auto_depth(shape[-1])
         if width < 1 or depth < 1: raise NetError(f"ConvNet of width {width} and depth {depth}; expected at least 1 each")
+        if norm == "group" and width % 4: raise NetError(f"group norm has 4 groups; width {width} is no multiple of 4")
         if pooling != "none" and depth > math.log2(size): raise NetError(f"depth {depth} halves {size} px to nothing; at most {int(math.log2(size))} here")
         make_norm, act, pool = _choice("norm", norm, NORMS), _choice("activation", activation, ACTIVATIONS), _choice("pooling", pooling, POOLINGS)
         self.blocks, c = nn.ModuleList(), shape[0]
@@ -190,12 +195,13 @@ def conv_relu(ci: int, co: int, k: int=3, norm=None) -> list:
     "Convolution that keeps the size, optional norm, ReLU."
     return [nn.Conv2d(ci, co, k, padding=k//2), *([NORMS[norm](co, None)] if norm else []), nn.ReLU()]
 
-# %% ../nbs/04_nets.ipynb #bac07c1e
+# %% ../nbs/04_nets.ipynb #95270914
 @register_net("mlp")
 class MLP(Net):
     "Three linear layers of width 128."
     def __init__(self, shape, n_classes, width=128):
         super().__init__()
+        if width < 1: raise NetError(f"MLP of width {width}; expected at least 1")
         self.layers, self.head = nn.Sequential(nn.Linear(math.prod(shape), width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()), nn.Linear(width, n_classes)
     def features(self, x): return self.layers(x.flatten(1)), {}
 
@@ -250,15 +256,23 @@ def resnet18(shape, n_classes): "ResNet18 with instance norm."; return ResNet18(
 @register_net("resnet18_bn")
 def resnet18_bn(shape, n_classes): "ResNet18 with batch norm."; return ResNet18(shape, n_classes, "batch")
 
-# %% ../nbs/04_nets.ipynb #4634f730
+# %% ../nbs/04_nets.ipynb #d6458355
+def differentiable_attention(
+    x: Tensor,  # images
+):
+    "Within it attention can be differentiated twice, if `x` carries gradients."
+    return sdpa_kernel(SDPBackend.MATH) if x.requires_grad else nullcontext()
+
 class ViT(Net):
     "A small vision transformer: torchvision's, with about 8 x 8 patches."
     def __init__(self, shape, n_classes, depth=6, dim=192, heads=3):
         from torchvision.models import VisionTransformer
         super().__init__()
         c, size = shape[0], shape[-1]
+        if min(depth, dim, heads) < 1 or dim % heads: raise NetError(f"ViT of depth {depth}, dim {dim}, heads {heads}; expected at least 1 each, dim a multiple of heads")
         patch = min((p for p in range(1, size + 1) if size % p == 0), key=lambda p: abs(p - size/8))
-        self.side, self.args = size//patch, (shape, n_classes, depth, dim, heads)
+        if size//patch > 16: size = 8*round(size/8); patch = size//8
+        self.size, self.side, self.args = size, size//patch, (shape, n_classes, depth, dim, heads)
         self.body = VisionTransformer(image_size=size, patch_size=patch, num_layers=depth, num_heads=heads, hidden_dim=dim, mlp_dim=4*dim, num_classes=n_classes)
         self.head, self.body.heads = self.body.heads.head, nn.Identity()
         conv = self.body.conv_proj = nn.Conv2d(c, dim, patch, patch)
@@ -266,12 +280,14 @@ class ViT(Net):
         nn.init.trunc_normal_(self.head.weight, std=.02)                           # torchvision's zeros would pass no gradient at first
 
     def features(self, x):
-        b, maps = self.body, {}
+        b, maps, attention = self.body, {}, differentiable_attention(x)
+        if self.size != self.args[0][-1]: x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False)
         x = b._process_input(x)
         x = b.encoder.dropout(torch.cat([b.class_token.expand(len(x), -1, -1), x], 1) + b.encoder.pos_embedding)
-        for i, layer in enumerate(b.encoder.layers, 1):
-            x = layer(x)
-            maps[f"layer{i}"] = x[:, 1:].transpose(1, 2).unflatten(2, (self.side, -1))      # tokens back in their places
+        with attention:
+            for i, layer in enumerate(b.encoder.layers, 1):
+                x = layer(x)
+                maps[f"layer{i}"] = x[:, 1:].transpose(1, 2).unflatten(2, (self.side, -1))  # tokens back in their places
         return b.encoder.ln(x)[:, 0], maps
 
     @torch.no_grad()
@@ -283,24 +299,26 @@ class ViT(Net):
 @register_net("vit")
 def vit(shape, n_classes, depth=6, dim=192, heads=3):
     "Small ViT: about 8 x 8 patches, dim 192, 6 layers, 3 heads."
-    if shape[1] != shape[2]: raise NetError(f"vit takes square images, not {shape[1]} x {shape[2]}; use another network or load with a size")
     return ViT(shape, n_classes, depth, dim, heads)
 
-# %% ../nbs/04_nets.ipynb #e065ffc2
+# %% ../nbs/04_nets.ipynb #f40e02da
 class Timm(Net):
     "A model of timm with fresh weights; its stages are the maps."
     def __init__(self, model, shape, n_classes):
         import timm
         super().__init__()
-        self.args, kw = (model, shape, n_classes), dict(in_chans=shape[0], num_classes=n_classes)
-        try: self.body = timm.create_model(model, img_size=tuple(shape[1:]), **kw)
+        self.args, kw, size = (model, shape, n_classes), dict(in_chans=shape[0], num_classes=n_classes), max(32, shape[-1])
+        try: self.body = timm.create_model(model, img_size=(size, size), **kw)
         except TypeError: self.body = timm.create_model(model, **kw)              # convolutional models take any size
         self.head = self.body.get_classifier()
+        for m in self.body.modules():
+            if getattr(m, "inplace", False): m.inplace = False                    # maps are handed out
     def features(self, x):
-        maps, f = {}, None
-        try: f, inter = self.body.forward_intermediates(x, output_fmt="NCHW")
-        except (AttributeError, TypeError, AssertionError): f, inter = self.body.forward_features(x), []
-        return self.body.forward_head(f, pre_logits=True), {f"stage{i}": m for i, m in enumerate(inter if isinstance(inter, list) else [], 1)}
+        x = fit(x, 32)
+        with differentiable_attention(x):
+            try: f, inter = self.body.forward_intermediates(x, output_fmt="NCHW")
+            except (AttributeError, TypeError, AssertionError): f, inter = self.body.forward_features(x), []
+            return self.body.forward_head(f, pre_logits=True), {f"stage{i}": m for i, m in enumerate(inter if isinstance(inter, list) else [], 1)}
     def reset(self, generator):
         with seeded(generator), torch.no_grad(): self.load_state_dict(Timm(*self.args).state_dict())
         return self
@@ -311,7 +329,11 @@ def _timm(shape, n_classes, model=""):
     if model not in timm.list_models():
         near = get_close_matches(model, timm.list_models(), 4)
         raise UnknownName(f"no timm model {model!r}" + (f"; did you mean {' or '.join(near)}?" if near else "; timm.list_models() lists them"))
-    return Timm(model, shape, n_classes)
+    try:
+        net = Timm(model, shape, n_classes).eval()
+        with torch.no_grad(): net(torch.zeros(1, *shape))
+    except Exception as e: raise NetError(f"timm model {model!r} cannot be used on images {shape}: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}") from e
+    return net.train()
 
 FAMILIES["timm"] = _timm
 

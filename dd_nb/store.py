@@ -41,12 +41,12 @@ def unpack(
     if "l" in tree: return [unpack(tensors, v) for v in tree["l"]]
     return tree["v"]
 
-# %% ../nbs/06_store.ipynb #189423c5
+# %% ../nbs/06_store.ipynb #75af4306
 def run_name(
     config: dict, # method, data, ipc, seed, hyper
 ) -> str:
     "Folder name of a configuration, e.g. `dm-digits-ipc1-s0-1f3a9c02`."
-    what = {k: config[k] for k in ("method", "data", "ipc", "seed", "hyper")}
+    what = {k: config.get(k) for k in ("method", "data", "fingerprint", "space", "ipc", "seed", "hyper")}
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     data = re.sub(r"[^A-Za-z0-9_]+", "_", config["data"].rstrip("/").split("/")[-1])
     return f"{config['method']}-{data}-ipc{config['ipc']}-s{config['seed']}-{digest}"

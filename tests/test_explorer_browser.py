@@ -145,6 +145,6 @@ def test_nothing_is_cut_off_or_broken(page, ex):
     reached = set()
     for _ in range(14):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.innerText || document.activeElement.labels?.[0]?.innerText || ''").strip())
+        reached.add(page.evaluate("document.activeElement.labels?.[0]?.innerText || document.activeElement.innerText || ''").strip())
     assert {"Data", "IPC", "Preset", "Seed", "Distil"} <= reached, reached
     assert page.locator("text=Traceback").count() == 0

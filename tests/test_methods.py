@@ -55,3 +55,16 @@ def test_seeds_differ_and_repeat(data, tmp_path):
 def test_cost_is_of_the_right_size(data):
     cost = estimate("dm", data, ipc=1, budget=.2, **(small("dm") | dict(steps=1000)))
     assert 0 < cost.step_seconds < 5 and cost.seconds == pytest.approx(1000*cost.step_seconds) and "MB" in str(cost)
+
+def test_compiled_twin(data):
+    "The bfloat16 twin, compiled where the machine can, sees what the network sees, also after the network changed."
+    from dd_nb.methods.matching import Twin, can_compile, class_mean
+    from dd_nb.nets import make_net
+    net = make_net("convnet:width=16", data, generator=generator(0)).requires_grad_(False)
+    net.twin, real = Twin(net), data.sample(37, generator(1))
+    assert (net.twin.run is not net.twin.net.embed) == can_compile()
+    for seed in (1, 2):
+        net.reset(generator(seed)); net.twin.follow(net)
+        exact, half = class_mean(real, net), class_mean(real, net, grad=False)
+        assert half.dtype == torch.float32 and half.shape == exact.shape
+        assert (half - exact).norm() < .01*exact.norm()
