@@ -31,11 +31,11 @@ class Streams(dict):
     def load(self, tree):
         for k, s in tree.items(): self[k].set_state(s)
 
-# %% ../nbs/07_loop.ipynb #1bd22664
+# %% ../nbs/07_loop.ipynb #a5f2b855
 class State:
     "Everything a run is at a step; `tree()` and `load()` carry it through a kill."
-    def __init__(self, seed: int, device):
-        self.rng, self.device, self.step = Streams(seed), device, 0
+    def __init__(self, seed: int, device, root=None):
+        self.rng, self.device, self.step, self.root = Streams(seed), device, 0, root   # root: folder of runs, for what several runs share
         self.distilled: Distilled = None
         self.optimizers = {}    # name -> torch optimiser
         self.modules = {}       # name -> further nn.Module that learns (a pool of networks, a critic, ...)
@@ -65,7 +65,7 @@ def register_method(
         return register(METHODS, name, "method")(cls)
     return _inner
 
-# %% ../nbs/07_loop.ipynb #3837a571
+# %% ../nbs/07_loop.ipynb #969127a9
 @dataclass(frozen=True, kw_only=True)
 class Method:
     "A way to distil; its fields are its hyper-parameters."
@@ -76,6 +76,8 @@ class Method:
     def __post_init__(self): validate(self)
     @property
     def n_steps(self) -> int: "Steps in all; a field called `steps` unless a method counts otherwise."; return self.steps
+    @classmethod
+    def by_ipc(cls, ipc: int, preset: str) -> dict: "Hyper-parameters that follow from the budget; what a preset says for a data set wins."; return {}
 
     def init(self, data: ImageData, ipc: int, rng: Streams) -> Distilled: "The artifact before the first step."; raise NotImplementedError(f"{type(self).__name__} must define init")
     def optimizers(self, distilled: Distilled) -> dict: "What improves it, by name."; return {}
@@ -85,6 +87,9 @@ class Method:
         state.optimizers = self.optimizers(state.distilled)
     def step(self, state: State, data: ImageData) -> dict: "One step in place; gives losses by name, as tensors or floats."; raise NotImplementedError(f"{type(self).__name__} must define step")
     def check(self, data: ImageData, ipc: int): "Refuse what cannot work, before time is spent."
+    def rehearse(self, state: State, data: ImageData) -> list:
+        "For `estimate`: (how often, function) for each kind of step the run consists of; a run of one kind needs no more than this."
+        return [(self.n_steps, lambda: self.step(state, data))]
 
 # %% ../nbs/07_loop.ipynb #ce454941
 def _load_methods():
@@ -107,7 +112,7 @@ def get_method(
     more = f"(Packages that failed to load: {'; '.join(f'{k}: {v}' for k, v in broken.items())})" if broken else ""
     return find(METHODS, name, "method", more)
 
-# %% ../nbs/07_loop.ipynb #d535b4c1
+# %% ../nbs/07_loop.ipynb #405bc9ab
 def method_config(
     method,                # name, or a Method that is ready
     data="digits",         # data set's name, for what its preset says
@@ -119,7 +124,7 @@ def method_config(
     if isinstance(method, Method): return override(method, **hyper)
     cls = get_method(method)
     rules = find(cls.presets, preset, f"preset of {method}")
-    layers = [rules.get(k, {}) for k in ("*", data, (data, ipc))]
+    layers = [rules.get("*", {}), cls.by_ipc(ipc, preset), rules.get(data, {}), rules.get((data, ipc), {})]
     return override(cls(**{k: v for layer in layers for k, v in layer.items()}), **hyper)
 
 # %% ../nbs/07_loop.ipynb #6cd60803
@@ -172,7 +177,7 @@ def distill_iter(
     run = Run(Path(root or settings().runs)/run_name(config))
     return _iterate(m, data.to(get_device(device)), config, run, resume, snapshot_steps(m.n_steps, snapshots))
 
-# %% ../nbs/07_loop.ipynb #bb29ed2b
+# %% ../nbs/07_loop.ipynb #8e8d9b9d
 def _finite(losses, step, run) -> dict:
     "Losses as floats, or the error that keeps the last good images."
     losses = {k: float(v) for k, v in losses.items()}
@@ -185,7 +190,7 @@ def _begin(m, data, config, run, resume):
     "The state to go on from: the checkpoint's, or a fresh one that is stored at once."
     old = run.load_checkpoint() if resume else None
     if not resume: run.clear()
-    state = State(config["seed"], get_device(data.device))
+    state = State(config["seed"], get_device(data.device), run.path.parent)
     m.setup(state, data, config["ipc"])
     state.distilled.recipe = recipe(m, data, config) | state.distilled.recipe
     if old: state.load(old); run.cut_log(state.step)
@@ -292,7 +297,7 @@ def distill(
                 raise KeyboardInterrupt(f"stopped at step {e.step} of {e.steps}; the same call goes on from there ({e.run.name})")
     return e.run
 
-# %% ../nbs/07_loop.ipynb #911fee56
+# %% ../nbs/07_loop.ipynb #76a3271a
 @dataclass
 class Cost:
     "What a run is expected to take, from a few timed steps."
@@ -315,6 +320,16 @@ def _vm_peak():
     try: return next(int(l.split()[1])*1024 for l in open("/proc/self/status") if l.startswith("VmHWM"))
     except (OSError, StopIteration): return None
 
+def _time(f, most, budget) -> float:
+    "Seconds a call, after one that allocates, compiles, warms up."
+    wait = lambda out: {k: float(v) for k, v in (out or {}).items()}     # reading a loss waits for the device
+    wait(f())
+    start, n = time.perf_counter(), 0
+    while n == 0 or (time.perf_counter() - start < budget and n < most - 1):
+        wait(f())
+        n += 1
+    return (time.perf_counter() - start)/n
+
 def estimate(
     method, data, ipc: int=1, preset: str="quick", seed: int=0, device=None,   # as for `distill_iter`
     budget: float=2.,  # seconds to spend on finding out
@@ -328,12 +343,9 @@ def estimate(
     use_threads()
     state, data = State(seed, device), data.to(device)
     m.setup(state, data, ipc)
-    m.step(state, data)                               # the first step allocates, compiles, warms up
-    start, n = time.perf_counter(), 0
-    while n == 0 or (time.perf_counter() - start < budget and n < min(20, m.n_steps - 1)):
-        {k: float(v) for k, v in m.step(state, data).items()}   # reading a loss waits for the device
-        n += 1
-    each = (time.perf_counter() - start)/n
+    parts = m.rehearse(state, data)
+    each = [_time(f, min(20, n), budget/len(parts)) for n, f in parts]
+    seconds = sum(n*t for (n, _), t in zip(parts, each))
     d = state.distilled
     pictures = min(ipc, SNAPSHOT_IPC)*d.n_classes*torch.Size(d.shape).numel()*len(snapshot_steps(m.n_steps))
-    return Cost(each*m.n_steps, each, _peak_bytes(device), d.n_bytes + pictures + 100*m.n_steps, str(device))
+    return Cost(seconds, seconds/m.n_steps, _peak_bytes(device), d.n_bytes + pictures + 100*m.n_steps, str(device))

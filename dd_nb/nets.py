@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from .core import ConfigError, NetError, UnknownName, _convert, find, names, register
 
-# %% ../nbs/04_nets.ipynb #095c8090
+# %% ../nbs/04_nets.ipynb #b2365f7c
 class NetOut(NamedTuple):
     "What a network says of a batch."
     logits: Tensor     # (B, C)
@@ -27,7 +27,8 @@ class NetOut(NamedTuple):
     maps: dict         # name -> (B, c, h, w): feature maps after an activation and before pooling, input side first
 
 class Net(nn.Module):
-    "A classifier that shows its inside; subclasses define `features` and `head`."
+    "A classifier that shows its inside; subclasses define `features` and `head`. `make_net` notes `shape` (c, H, W) and `n_classes`."
+    shape, n_classes = None, None
     def features(self, x: Tensor) -> tuple: "Embedding (B, F) and named maps."; raise NotImplementedError
     def forward(self,
         x: Tensor,          # (B, c, H, W) normalised images
@@ -86,7 +87,7 @@ def list_nets(pattern: str="*") -> list:
     "Names of the networks there are; any `timm:NAME` comes on top, with the extra installed."
     return names(NETS, pattern)
 
-# %% ../nbs/04_nets.ipynb #c64ba5e8
+# %% ../nbs/04_nets.ipynb #0c40c5cc
 def parse_net(
     name: str,  # "convnet:width=64,depth=3"
 ) -> tuple:     # (name, options as text)
@@ -111,7 +112,9 @@ def make_net(
     if len(shape) != 3 or shape[1] != shape[2] or n_classes < 1: raise NetError(f"shape {shape} and {n_classes} classes; expected square images (c, H, W) and at least 1 class")
     if not 8 <= min(shape[1:]): raise NetError(f"images of {shape[1]} x {shape[2]} pixels are too small; the networks here need at least 8 x 8")
     make = find(NETS | FAMILIES, base, "network", "Options follow a colon: convnet:width=64; timm:NAME takes any model of timm.")
-    with seeded(generator): return make(shape, n_classes, **_typed(make, given | options, base))
+    with seeded(generator): net = make(shape, n_classes, **_typed(make, given | options, base))
+    net.shape, net.n_classes = shape, n_classes
+    return net
 
 # %% ../nbs/04_nets.ipynb #21f56eb6
 def _typed(make, options, base):

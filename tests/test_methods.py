@@ -61,8 +61,8 @@ def test_compiled_twin(data):
     from dd_nb.methods.matching import Twin, can_compile, class_mean
     from dd_nb.nets import make_net
     net = make_net("convnet:width=16", data, generator=generator(0)).requires_grad_(False)
-    net.twin, real = Twin(net), data.sample(37, generator(1))
-    assert (net.twin.run is not net.twin.net.embed) == can_compile()
+    net.twin, real = Twin(net, lambda net, x: dict(embedding=net.embed(x))), data.sample(37, generator(1))
+    assert (net.twin.run is not net.twin.look) == can_compile()
     for seed in (1, 2):
         net.reset(generator(seed)); net.twin.follow(net)
         exact, half = class_mean(real, net), class_mean(real, net, grad=False)
