@@ -1,5 +1,5 @@
 """What every benchmark needs: who and when, and a CSV that is replaced as a whole."""
-import argparse, datetime, os, platform
+import argparse, datetime, gc, os, platform, statistics, time
 from pathlib import Path
 import pandas as pd, torch
 from dd_nb.core import atomic_write
@@ -27,3 +27,32 @@ def write(rows, name, args):
     print(table.to_string())
     out = args.out or (None if args.quick else RESULTS/f"{name}.csv")
     if out: atomic_write(out, table.to_csv(index=False)); print(f"-> {out}")
+
+def reset_peak(device):
+    gc.collect()
+    if device.type == "cuda": torch.cuda.reset_peak_memory_stats()
+    else: open("/proc/self/clear_refs", "w").write("5")            # resets the process's high-water mark (Linux)
+
+def peak_mb(device):
+    if device.type == "cuda": return torch.cuda.max_memory_allocated()/2**20
+    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM"))/1024
+
+def seconds(step, n, device):
+    start = time.perf_counter()
+    for _ in range(n): step()
+    if device.type == "cuda": torch.cuda.synchronize()
+    return (time.perf_counter() - start)/n
+
+def race(sides: dict, steps: int, rounds: int, device) -> list:
+    "Time sides (name -> function that makes an object with `step`) in turns, so that a busy moment meets all: rows with side, seconds, first step, peak."
+    live, times, peak, warm = {k: make() for k, make in sides.items()}, {k: [] for k in sides}, {}, {}
+    for k, s in live.items():                                      # the first step compiles and allocates
+        start = time.perf_counter(); s.step(); warm[k] = time.perf_counter() - start
+    for _ in range(rounds):
+        for k, s in live.items():
+            reset_peak(device)
+            times[k].append(seconds(s.step, steps, device))
+            peak[k] = max(peak.get(k, 0), peak_mb(device))
+    best = {k: statistics.median(v) for k, v in times.items()}
+    first = next(iter(best.values()))
+    return [dict(side=k, seconds_a_step=round(best[k], 4), speedup=round(first/best[k], 2), first_step_seconds=round(warm[k], 1), peak_mb=round(peak[k])) for k in sides]

@@ -3,10 +3,9 @@
 The transcription loops over classes: real images of a class by a random permutation, one siamese augmentation, both through the network, squared
 distance of means added up, one SGD step; float32, images resident as normalised floats. Ours are `dm` steps with the real branch in float32 and, where
 the machine has it, in bfloat16. Before timing, all are given the same network and images and must agree on the loss."""
-import gc, statistics, time
 from dataclasses import replace
 import torch
-from common import arguments, device_name, stamp, write
+from common import arguments, race, stamp, write
 from dd_nb import DSA, load_data, make_net, method_config
 from dd_nb.core import generator
 from dd_nb.loop import State
@@ -14,15 +13,6 @@ from dd_nb.methods.dm import dm_loss
 from dd_nb.settings import get_device
 
 args = arguments(__doc__, data=dict(default="cifar10"), steps=dict(type=int, default=4, help="timed steps a round"), rounds=dict(type=int, default=3))
-
-def reset_peak(device):
-    gc.collect()
-    if device.type == "cuda": torch.cuda.reset_peak_memory_stats()
-    else: open("/proc/self/clear_refs", "w").write("5")            # resets the process's high-water mark (Linux)
-
-def peak_mb(device):
-    if device.type == "cuda": return torch.cuda.max_memory_allocated()/2**20
-    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM"))/1024
 
 class Published:
     "The published loop, over classes."
@@ -63,12 +53,6 @@ def agree(data, m, ipc):
             out.append(float(abs(dm_loss(real, syn, net) - loop)/loop))
     return out
 
-def seconds(side, n, device):
-    start = time.perf_counter()
-    for _ in range(n): side.step()
-    if device.type == "cuda": torch.cuda.synchronize()
-    return (time.perf_counter() - start)/n
-
 rows, device = [], get_device()
 data = load_data(args.data).to(device)
 sizes = {"quick": [1, 10]} if args.quick else {"quick": [1, 10], "paper": [1, 10, 50]}
@@ -78,20 +62,8 @@ for size, ipcs in sizes.items():
         if args.quick: m = replace(m, net="convnet:width=16")
         err = agree(data, m, ipc)
         sides = dict(published=lambda: Published(data, m, ipc), ours=lambda: Ours(data, replace(m, real="float32"), ipc), **{"ours, bfloat16": lambda: Ours(data, replace(m, real="bfloat16"), ipc)})
-        times, peak, warm = {k: [] for k in sides}, {}, {}
-        live = {k: make() for k, make in sides.items()}
-        for k, s in live.items():                                   # the first step compiles and allocates
-            start = time.perf_counter(); s.step(); warm[k] = time.perf_counter() - start
-        for _ in range(1 if args.quick else args.rounds):           # in turns, so that a busy moment meets all
-            for k, s in live.items():
-                reset_peak(device)
-                times[k].append(seconds(s, args.steps, device))
-                peak[k] = max(peak.get(k, 0), peak_mb(device))
-        best = {k: statistics.median(v) for k, v in times.items()}
-        for k in sides:
-            rows.append(dict(size=size, data=data.name, net=m.net, batch_real=m.batch_real, ipc=ipc, augment=m.strategy(data), side=k, seconds_a_step=round(best[k], 4),
-                             speedup=round(best["published"]/best[k], 2), first_step_seconds=round(warm[k], 1), peak_mb=round(peak[k]),
-                             loss_difference={"published": 0., "ours": err[0], "ours, bfloat16": err[1]}[k], seed=0, **stamp(device)))
+        for r in race(sides, args.steps, 1 if args.quick else args.rounds, device):
+            rows.append(dict(size=size, data=data.name, net=m.net, batch_real=m.batch_real, ipc=ipc, augment=m.strategy(data)) | r
+                        | dict(loss_difference={"published": 0., "ours": err[0], "ours, bfloat16": err[1]}[r["side"]], seed=0, **stamp(device)))
             print(rows[-1], flush=True)
-        del live
 write(rows, "dm_speed", args)

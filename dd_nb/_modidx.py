@@ -394,6 +394,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'dd_nb/methods/gradients.py'),
                                          'dd_nb.methods.gradients.class_gradients': ( 'nbs/methods/gradients.html#class_gradients',
                                                                                       'dd_nb/methods/gradients.py'),
+                                         'dd_nb.methods.gradients.fast_forward': ( 'nbs/methods/gradients.html#fast_forward',
+                                                                                   'dd_nb/methods/gradients.py'),
                                          'dd_nb.methods.gradients.gradient_distance': ( 'nbs/methods/gradients.html#gradient_distance',
                                                                                         'dd_nb/methods/gradients.py')},
             'dd_nb.methods.herding': { 'dd_nb.methods.herding.Herding': ('nbs/methods/herding.html#herding', 'dd_nb/methods/herding.py'),

@@ -122,6 +122,26 @@ def test_runs_and_files(page, ex, lab):
     expect(status(ex)).to_contain_text("Loaded dm-digits-ipc1-s0", timeout=20_000)
     shot(page, "6-runs")
 
+def test_attention_panel(page, ex):
+    "Another layer, another class, another moment, and the pictures follow; then the lines over the whole run."
+    tab(ex, "Attention")
+    overlay, means = ex.locator("img[alt*='spatial attention in']"), ex.locator("img[alt*='mean attention of each class in']")
+    expect(overlay).to_have_attribute("alt", re.compile("in block1 on real and synthetic images of class 0, step 600"), timeout=30_000)
+    before = overlay.get_attribute("src")
+    choose(ex, "Layer", "block2"); choose(ex, "Class", "7")
+    expect(overlay).to_have_attribute("alt", re.compile("in block2 on real and synthetic images of class 7"), timeout=20_000)
+    expect(means).to_have_attribute("alt", re.compile("in block2"))
+    assert overlay.get_attribute("src") != before
+    now = overlay.get_attribute("src")
+    slider = ex.locator(".widget-slider:visible", has_text="Training").locator("[role=slider]")
+    slider.focus(); slider.press("Home")
+    expect(overlay).to_have_attribute("alt", re.compile("class 7, step 0$"), timeout=20_000)
+    assert overlay.get_attribute("src") != now, "the images of step 0 look like those of step 600"
+    button(ex, "During the run").click()
+    expect(ex.locator(".js-plotly-plot:visible .legendtext").first).to_be_visible(timeout=60_000)
+    assert "spatial, block1" in ex.locator(".js-plotly-plot:visible").last.inner_text()
+    shot(page, "8-attention")
+
 def test_errors_are_words(page, ex):
     tab(ex, "Images")
     number(ex, "IPC", 0)

@@ -7,7 +7,8 @@ from dd_nb.loop import distill_iter, estimate, get_method, list_methods, method_
 from dd_nb.distilled import Distilled
 from dd_nb.explorer import field_docs
 
-SMALL = dict(steps=4, train_steps=3, net="convnet:width=8", batch_real=8)   # applied where a method has the field
+SMALL = dict(steps=4, train_steps=3, net="convnet:width=8", batch_real=8, real="float32", outer=2, inner=1,
+             experts=1, max_start=1, span=1, syn_steps=2, expert_images=200)   # applied where a method has the field
 
 @pytest.fixture(scope="module")
 def data(): return load_data("digits")
@@ -68,3 +69,15 @@ def test_compiled_twin(data):
         exact, half = class_mean(real, net), class_mean(real, net, grad=False)
         assert half.dtype == torch.float32 and half.shape == exact.shape
         assert (half - exact).norm() < .01*exact.norm()
+
+@pytest.mark.parametrize("name, at_most", [("atom", .02), ("datadam", .02), ("dsa", .02), ("dm", .005)])
+def test_compiled_real_side(name, at_most, data):
+    "With `real` at bfloat16 the loss is the same up to rounding, whatever is compiled."
+    from dd_nb.loop import State
+    real, syn, losses = data.sample(40, generator(1)), data.sample(3, generator(2)), {}
+    for precision in ("float32", "bfloat16"):
+        m = method_config(name, "digits", 3, **(small(name) | dict(real=precision, net="convnet:width=16" + (",norm=batch" if name in ("atom", "datadam") else ""))))
+        s = State(0, torch.device("cpu"))
+        m.setup(s, data, 3)
+        losses[precision] = float(m.loss(real, syn, m.fresh_net(s, data)))
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=at_most) and losses["bfloat16"] != losses["float32"]

@@ -107,3 +107,10 @@ def test_a_method_as_contributing_says(tree_copy, tmp_path):
     assert re.search(r"[1-9]\d* passed", out) and "failed" not in out, out
     out = run(BIN/"dd-nb", "distill", "moments", "digits", "--ipc", "2", "--set", "steps=3", cwd=tree_copy, env=env).stdout
     assert out.startswith("moments-digits-ipc2-s0-")
+
+def test_tables_are_those_measured(tree_copy):
+    "README.md and docs/measured.md show what the CSVs hold."
+    run(sys.executable, "benchmarks/tables.py", "--check", cwd=tree_copy)
+    text = (tree_copy/"README.md").read_text()
+    (tree_copy/"README.md").write_text(re.sub(r"\| `dm` \| [\d.]+", "| `dm` | 99.9", text))
+    assert run(sys.executable, "benchmarks/tables.py", "--check", cwd=tree_copy, check=False).returncode == 1, "a changed figure would not be noticed"

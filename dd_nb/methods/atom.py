@@ -15,7 +15,7 @@ from ..nets import make_net
 from ..loop import register_method
 from .attention import AttentionMatching
 
-# %% ../../nbs/methods/atom.ipynb #d35973e0
+# %% ../../nbs/methods/atom.ipynb #f1c18490
 @register_method("atom")
 @dataclass(frozen=True, kw_only=True)
 class ATOM(AttentionMatching):
@@ -26,7 +26,7 @@ class ATOM(AttentionMatching):
     w_channel: float = param(1., 0, 1e4)   # weight of channel attention in the mix
     p_channel: float = param(4., 1, 16)    # power of channel attention; with instance norm only 4 or more has a signal
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none"), "digits": dict(steps=300, net="convnet:norm=batch")},
+        "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none", real="auto"), "digits": dict(steps=300, net="convnet:norm=batch", real="float32")},
         "paper": {"*": dict(steps=8_000), "tiny_imagenet": dict(mmd=.02),
                   **{(d, ipc): dict(lr_img=10.) for d in ("cifar10", "cifar100") for ipc in (100, 200, 500)}}}
 

@@ -11,14 +11,14 @@ from typing import ClassVar
 from ..loop import register_method
 from .attention import AttentionMatching
 
-# %% ../../nbs/methods/datadam.ipynb #b5af33f0
+# %% ../../nbs/methods/datadam.ipynb #08f3e135
 @register_method("datadam")
 @dataclass(frozen=True, kw_only=True)
 class DataDAM(AttentionMatching):
     "Distillation by attention matching (Sajedi et al., ICCV 2023)."
     paper: ClassVar[str] = "Sajedi et al., ICCV 2023"
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none"), "digits": dict(steps=300, net="convnet:norm=batch")},
+        "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none", real="auto"), "digits": dict(steps=300, net="convnet:norm=batch", real="float32")},
         "paper": {"*": dict(steps=8_000), "tiny_imagenet": dict(mmd=.02),
                   **{(d, ipc): dict(lr_img=10.) for d in ("cifar10", "cifar100") for ipc in (100, 200, 500)}},
         "release": {"*": dict(steps=20_000, p=1.), **{(d, ipc): dict(lr_img=10.) for d in ("cifar10", "cifar100") for ipc in (100, 200, 500)}}}

@@ -12,7 +12,7 @@ from ..core import param
 from ..loop import register_method
 from .gradients import GradientMatching
 
-# %% ../../nbs/methods/dc.ipynb #fd3a9ff6
+# %% ../../nbs/methods/dc.ipynb #8dbdb2a2
 @register_method("dc")
 @dataclass(frozen=True, kw_only=True)
 class DC(GradientMatching):
@@ -21,5 +21,5 @@ class DC(GradientMatching):
     augment: str = param("none")         # DSA strategy while distilling; DC has none
     start: str = param("noise", choices=("real", "noise"))  # initial images
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(net="convnet:width=64", batch_real=64, start="real")},
+        "quick": {"*": dict(net="convnet:width=64", batch_real=64, real="auto", lr_img=1., start="real"), "digits": dict(real="float32")},
         "paper": {"*": dict(steps=1_000)}}

@@ -11,12 +11,12 @@ from typing import ClassVar
 from ..loop import register_method
 from .gradients import GradientMatching
 
-# %% ../../nbs/methods/dsa.ipynb #b14df581
+# %% ../../nbs/methods/dsa.ipynb #b2fdb146
 @register_method("dsa")
 @dataclass(frozen=True, kw_only=True)
 class SiameseGradientMatching(GradientMatching):
     "Gradient matching with differentiable siamese augmentation (Zhao & Bilen, ICML 2021)."
     paper: ClassVar[str] = "Zhao & Bilen, ICML 2021"
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(net="convnet:width=64", batch_real=64)},
+        "quick": {"*": dict(net="convnet:width=64", batch_real=64, real="auto", lr_img=1.), "digits": dict(real="float32")},
         "paper": {"*": dict(steps=1_000)}}

@@ -93,12 +93,12 @@ class Objective(Method):
         self.after(state, data)
         return losses
 
-# %% ../../nbs/methods/matching.ipynb #5c58a848
+# %% ../../nbs/methods/matching.ipynb #afabf563
 @dataclass(frozen=True, kw_only=True)
 class Matching(Objective):
     "Match something between real and synthetic images in a network."
     batch_real: int = param(256, 1)      # real images a class and step
-    real: str = param("float32", choices=("float32", "bfloat16"))  # precision of the real side; bfloat16 is compiled and pays in long runs
+    real: str = param("float32", choices=("float32", "bfloat16", "auto"))  # precision of the real side; bfloat16 is compiled and pays in long runs; auto: bfloat16 where it can be compiled
 
     def loss(self, real: Tensor, syn: Tensor, net) -> Tensor:
         "What is matched: real (C, n, c, H, W) without graph, syn (C, m, c, H, W) with; a scalar, summed over classes."
@@ -106,16 +106,16 @@ class Matching(Objective):
     def terms(self, real, syn, net) -> dict: "The loss in parts by name, where it has several; they add up to it."; return dict(loss=self.loss(real, syn, net))
     def look(self, net, x: Tensor) -> dict: "What the real side needs of a network, by name, a row an image."; return dict(embedding=net.embed(x))
 
-# %% ../../nbs/methods/matching.ipynb #10b54f0b
+# %% ../../nbs/methods/matching.ipynb #97e725e4
 @patch
 def fresh_net(self:Matching, state, data):
     "The network of this step: new weights in the same module."
     if "net" not in state.cache:
         net = make_net(self.net, data, generator=torch.Generator()).to(state.device, memory_format=torch.channels_last).requires_grad_(False).train()
-        if self.real == "bfloat16": net.twin = Twin(net, self.look)
+        net.twin = Twin(net, self.look) if self.real == "bfloat16" or self.real == "auto" and can_compile() else None
         state.cache["net"] = net
     net = state.cache["net"].reset(state.rng["net"])
-    if self.real == "bfloat16": net.twin.follow(net)
+    if net.twin: net.twin.follow(net)
     return net
 
 @patch

@@ -1,0 +1,63 @@
+"""Write the tables of README.md and docs/measured.md from the CSVs in results/. `--check` only says whether they are current."""
+import re, sys
+from pathlib import Path
+import pandas as pd
+from common import RESULTS
+
+ROOT = Path(__file__).parents[1]
+ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "mtt", "datadam", "atom", "whole"]
+csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
+
+def markdown(t: pd.DataFrame) -> str:
+    line = lambda cells: "| " + " | ".join(map(str, cells)) + " |"
+    return "\n".join([line(t.columns), "|" + "---|"*len(t.columns), *(line(r) for r in t.itertuples(index=False))])
+
+def source(t, name):
+    one = lambda c: ", ".join(map(str, t[c].dropna().unique()))
+    return f"\n\n*{one('device')}; torch {one('torch')}; {one('date')}; `benchmarks/results/{name}.csv`.*"
+
+def accuracy(t, title) -> str:
+    "Methods down, (data, IPC) across: mean and standard deviation over all students of all distillation seeds."
+    g = t.groupby(["data", "ipc", "method"]).accuracy.agg(["mean", "std"])
+    cell = (100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"].fillna(0)).map("{:.1f}".format)
+    cols = [(d, i) for d in t.data.unique() for i in sorted(t[(t.data == d) & (t.method != "whole")].ipc.unique())]
+    def value(m, d, i):
+        if m == "whole": return next((v for k, v in cell.items() if k[0] == d and k[2] == "whole"), "") if i == cols_of(d)[0] else ""
+        return cell.get((d, i, m), "")
+    cols_of = lambda d: [i for dd, i in cols if dd == d]
+    rows = [{title: f"`{m}`" if m != "whole" else "whole data"} | {f"{d}, IPC {i:g}": value(m, d, i) for d, i in cols} for m in ORDER if m in set(t.method)]
+    return markdown(pd.DataFrame(rows))
+
+def speed(t) -> str:
+    t = t.assign(s=t.seconds_a_step.map("{:.3f}".format), times=t.speedup.map("{:.1f} x".format), gap=t.loss_difference.map("{:.0e}".format))
+    return markdown(t[["size", "net", "batch_real", "ipc", "side", "s", "times", "peak_mb", "gap"]].rename(columns=dict(batch_real="real a class", ipc="IPC", s="s a step", times="faster", peak_mb="peak MB", gap="loss difference")))
+
+def blocks() -> dict:
+    out = {}
+    if (RESULTS/"digits_table.csv").exists(): t = csv("digits_table"); out["digits"] = accuracy(t, "digits, 5 seeds") + source(t, "digits_table")
+    if (RESULTS/"quick_table.csv").exists(): t = csv("quick_table"); out["quick"] = accuracy(t, "`quick`") + source(t, "quick_table")
+    if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
+    if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")
+    if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
+    if (RESULTS/"ablation.csv").exists():
+        t = csv("ablation")
+        out["ablation"] = markdown(t.groupby(["data", "ipc", "variant"], sort=False).accuracy.agg(["mean", "std", "count"]).mul([100, 100, 1]).round(1).reset_index()) + source(t, "ablation")
+    if (RESULTS/"student_speed.csv").exists():
+        t = csv("student_speed")
+        out["student_speed"] = markdown(t.groupby(["side", "net", "ipc", "threads"], sort=False).agg(seconds=("seconds", "mean"), accuracy=("accuracy", "mean"), std=("accuracy", "std")).round(4).reset_index()) + source(t, "student_speed")
+    if (RESULTS/"latency.csv").exists(): t = csv("latency"); out["latency"] = markdown(t[["what", "seconds", "goal"]].astype(str).replace("nan", "")) + source(t, "latency")
+    return out
+
+def filled(text, tables) -> str:
+    for name in re.findall(r"<!-- table: (\w+) -->", text):
+        if name not in tables: continue
+        text = re.sub(rf"<!-- table: {name} -->.*?<!-- end -->", lambda _: f"<!-- table: {name} -->\n{tables[name]}\n<!-- end -->", text, flags=re.S)
+    return text
+
+if __name__ == "__main__":
+    tables, stale = blocks(), []
+    for path in (ROOT/"README.md", ROOT/"docs"/"measured.md"):
+        old = path.read_text()
+        new = filled(old, tables)
+        if new != old: stale.append(path.name); "--check" in sys.argv or path.write_text(new)
+    if "--check" in sys.argv and stale: sys.exit(f"{', '.join(stale)} do not show benchmarks/results; run benchmarks/tables.py")
