@@ -1,18 +1,19 @@
-"""Every method with its `quick` preset on real images: IPC 1 and 10, ConvNet of width 64, `quick` protocol."""
-import tempfile
+"""Every method with its `quick` preset on real images: IPC 1 and 10, ConvNet students of width 64 with instance and with batch norm, `quick` protocol."""
+import fcntl, tempfile
 import pandas as pd
 from common import RESULTS, arguments, stamp, write
 from dd_nb import bounds, distill, evaluate, load_data
 from dd_nb.core import atomic_write
-from dd_nb.settings import settings
 
 ALL = "random,herding,kcenter,dc,dsa,dm,mtt,datadam,atom"
 args = arguments(__doc__, data=dict(default="cifar10,fashion_mnist,mnist", help="data sets, with commas"), methods=dict(default=ALL),
                  ipc=dict(default="1,10"), seeds=dict(type=int, default=2, help="distillation seeds"), students=dict(type=int, default=3, help="students a set"),
-                 net=dict(default="convnet:width=64"), precision=dict(default="bfloat16", help="of the students; equal accuracy in both (student_speed.csv)"),
+                 nets=dict(default="convnet:width=64;convnet:width=64,norm=batch", help="students, with semicolons"),
+                 set=dict(default="", help="hyper-parameters that differ, with semicolons: net=convnet:width=64,norm=batch"), label=dict(default="", help="name of such a variant in the table"), precision=dict(default="bfloat16", help="of the students; equal accuracy in both (student_speed.csv)"),
                  whole=dict(action="store_true", help="the upper bound too (1,000 steps)"))
 out = args.out or RESULTS/"quick_table.csv"
-KEY = ["data", "method", "ipc"]
+KEY = ["data", "method", "ipc", "net"]
+changes = dict(c.split("=", 1) for c in args.set.split(";") if c)
 label = lambda d: "Imagenette subset, 128 px (WebP q75)" if "imagenette128" in d else d
 
 def keep(parts):
@@ -20,10 +21,12 @@ def keep(parts):
     t = pd.concat(parts, ignore_index=True).drop(columns="artifact").assign(precision=args.precision, **stamp())
     t["data"] = t.data.map(label)
     if args.quick: return t
-    if out.exists():
-        old = pd.read_csv(out)
-        t = pd.concat([old[~old.set_index(KEY).index.isin(t.set_index(KEY).index)], t], ignore_index=True)
-    atomic_write(out, t.to_csv(index=False))
+    with open(out.with_suffix(".lock"), "w") as lock:      # parts may be made side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if out.exists():
+            old = pd.read_csv(out)
+            t = pd.concat([old[~old.set_index(KEY).index.isin(t.set_index(KEY).index)], t], ignore_index=True)
+        atomic_write(out, t.to_csv(index=False))
     return t
 
 root = tempfile.mkdtemp()     # experts of MTT are shared by the runs in it
@@ -33,10 +36,11 @@ for name in args.data.split(","):
         for ipc in map(int, args.ipc.split(",")):
             parts = []
             for s in range(1 if args.quick else args.seeds):
-                run = distill(method, data, ipc=ipc, seed=s, root=root, progress=False)
-                t = evaluate(run, data, args.net, 1 if args.quick else args.students, precision=args.precision, progress=False)
+                run = distill(method, data, ipc=ipc, seed=s, root=root, progress=False, **changes)
+                t = evaluate(run, data, args.nets.split(";"), 1 if args.quick else args.students, precision=args.precision, progress=False)
+                if args.label: t["method"] = args.label
                 parts.append(t.assign(distil_seed=s, distil_seconds=run.progress["seconds"]))
                 print(label(name), ipc, method, s, f"{run.progress['seconds']:.1f} s", t.accuracy.round(4).tolist(), flush=True)
             table = keep(parts)
-    if args.whole: table = keep([bounds(data, 1, args.net, 1, kinds=("whole",), precision=args.precision, root=root, progress=False).assign(distil_seed=0, distil_seconds=0.)])
+    if args.whole: table = keep([bounds(data, 1, args.nets.split(";"), 1, kinds=("whole",), precision=args.precision, root=root, progress=False).assign(distil_seed=0, distil_seconds=0.)])
 print(table.groupby(KEY, sort=False).accuracy.agg(["mean", "std", "count"]).round(4).to_string())

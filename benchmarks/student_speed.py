@@ -1,11 +1,9 @@
 """Students of one distilled set, eager, compiled, and compiled in bfloat16: seconds each and accuracy on the same seeds, in one process."""
-import time
 import torch
 from common import arguments, stamp, write
 from dd_nb import evaluate, load_data
 from dd_nb.core import generator
 from dd_nb.distilled import Images
-from dd_nb.settings import settings
 from dd_nb import judge
 
 args = arguments(__doc__, data=dict(default="cifar10"), net=dict(default="convnet:width=64"), students=dict(type=int, default=4), ipc=dict(type=int, default=10), epochs=dict(type=int, default=300))

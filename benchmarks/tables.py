@@ -5,7 +5,7 @@ import pandas as pd
 from common import RESULTS
 
 ROOT = Path(__file__).parents[1]
-ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "mtt", "datadam", "atom", "whole"]
+ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "whole"]
 csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
 
 def markdown(t: pd.DataFrame) -> str:
@@ -35,7 +35,10 @@ def speed(t) -> str:
 def blocks() -> dict:
     out = {}
     if (RESULTS/"digits_table.csv").exists(): t = csv("digits_table"); out["digits"] = accuracy(t, "digits, 5 seeds") + source(t, "digits_table")
-    if (RESULTS/"quick_table.csv").exists(): t = csv("quick_table"); out["quick"] = accuracy(t, "`quick`") + source(t, "quick_table")
+    if (RESULTS/"quick_table.csv").exists():
+        t = csv("quick_table")
+        kinds = [("quick", ~t.net.str.contains("norm=batch"), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
+        out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
     if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")
     if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
