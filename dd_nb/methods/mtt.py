@@ -123,15 +123,15 @@ def rehearse(self:TrajectoryMatching, state, data):
     near = start + .01*torch.randn(start.shape, generator=state.rng["rehearsal"]).to(start.device)
     return [(epochs*ex.plan.steps(data)/few, lambda: dict(loss=ex.train(start, 0, 1, few)[1])), (self.steps, lambda: self.match(state, data, start, near))]
 
-# %% ../../nbs/methods/mtt.ipynb #2b14caeb
+# %% ../../nbs/methods/mtt.ipynb #6165614e
 @register_method("mtt")
 @dataclass(frozen=True, kw_only=True)
 class MTT(TrajectoryMatching):
     "Matching training trajectories (Cazenavette et al., CVPR 2022)."
     paper: ClassVar[str] = "Cazenavette et al., CVPR 2022"
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(net="convnet:width=64", experts=4, expert_images=5_000, expert_batch=64, max_start=4, span=1, syn_steps=10, steps=100, batch_syn=50, student_lr=.02, lr_lr=1e-5),
-                  "digits": dict(net="convnet", expert_images=0, steps=150)},
+        "quick": {"*": dict(net="convnet:width=64", experts=4, expert_images=5_000, expert_batch=64, max_start=4, span=1, syn_steps=10, steps=100, batch_syn=50, student_lr=.02, lr_lr=1e-5, lr_img=1_000.),
+                  "digits": dict(net="convnet", expert_images=0, steps=150, lr_img=100.)},
         "paper": {"*": dict(steps=5_000),
             ("cifar10", 1): dict(syn_steps=50, span=2, max_start=2, lr_img=100., lr_lr=1e-7, student_lr=.01),
             ("cifar10", 10): dict(syn_steps=30, span=2, max_start=20, lr_img=100., lr_lr=1e-5, student_lr=.001),

@@ -149,7 +149,7 @@ def approach_figure(
             fig.add_scatter(x=t.step, y=t.distance, name=f"{kind}, {layer}", mode="lines+markers", line=dict(color=plots.PALETTE[i % len(plots.PALETTE)], dash=dash))
     return plots._layout(fig, "step", "distance to real images")
 
-# %% ../../nbs/views/attention.ipynb #25cf5d8e
+# %% ../../nbs/views/attention.ipynb #69b15660
 @register_panel("Attention")
 class AttentionPanel(Panel):
     "Pick a layer, a class and a moment; see where a network looks."
@@ -180,7 +180,7 @@ class AttentionPanel(Panel):
             if list(self.layer.options) != a.layers: self.layer.options = a.layers
         layer, k = self.layer.value or a.layers[0], self.klass.value or 0
         name = a.classes[k]
-        self.overlay.value = picture(overlay_figure(a, layer, k), f"spatial attention in {layer} on real and synthetic images of class {name}, step {self.step.value}")
+        self.overlay.value = picture(overlay_figure(a, layer, k), f"spatial attention in {layer} on real and synthetic images of class {name}, {self.step.value}")
         self.means.value = picture(mean_map_figure(a, layer), f"mean attention of each class in {layer}: real, synthetic, difference")
         self.bars.value = picture(channel_figure(a, layer, k), f"channel attention of class {name} in {layer}, real beside synthetic")
 
