@@ -41,19 +41,19 @@ def blocks() -> dict:
         out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
     if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")
-    if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
+    if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "before_mb", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
     if (RESULTS/"ablation.csv").exists():
         t = csv("ablation")
         out["ablation"] = markdown(t.groupby(["data", "ipc", "variant"], sort=False).accuracy.agg(["mean", "std", "count"]).mul([100, 100, 1]).round(1).reset_index()) + source(t, "ablation")
     if (RESULTS/"student_speed.csv").exists():
         t = csv("student_speed")
         out["student_speed"] = markdown(t.groupby(["side", "net", "ipc", "threads"], sort=False).agg(seconds=("seconds", "mean"), accuracy=("accuracy", "mean"), std=("accuracy", "std")).round(4).reset_index()) + source(t, "student_speed")
-    if (RESULTS/"latency.csv").exists(): t = csv("latency"); out["latency"] = markdown(t[["what", "seconds", "goal"]].astype(str).replace("nan", "")) + source(t, "latency")
+    if (RESULTS/"latency.csv").exists(): t = pd.concat([csv(n) for n in ("latency", "first_image") if (RESULTS/f"{n}.csv").exists()]); out["latency"] = markdown(t[["what", "seconds", "goal"]].astype(str).replace("nan", "")) + source(t, "latency").replace("latency.csv", "{latency,first_image}.csv")
     return out
 
 def filled(text, tables) -> str:
     for name in re.findall(r"<!-- table: (\w+) -->", text):
-        if name not in tables: continue
+        tables.setdefault(name, "*Not measured yet.*")
         text = re.sub(rf"<!-- table: {name} -->.*?<!-- end -->", lambda _: f"<!-- table: {name} -->\n{tables[name]}\n<!-- end -->", text, flags=re.S)
     return text
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OTHER', 'CSS', 'Background', 'field_docs', 'form_field', 'status_line', 'result_table', 'Explorer']
 
-# %% ../nbs/10_explorer.ipynb #ecffd25b
+# %% ../nbs/10_explorer.ipynb #ced7c833
 import importlib, pkgutil, threading, time
 from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 from fastcore.basics import patch
 from . import plots
 from .core import DDError, ConfigError
-from .settings import settings
+from .settings import get_device, settings
 from .data import list_data, load_data
 from .nets import list_nets
 from .distilled import Distilled
@@ -165,7 +165,7 @@ def _refill(self:Explorer, *_):
     for f in self.form.values(): f.observe(self._refresh_buttons, "value")
     self._refresh_buttons()
 
-# %% ../nbs/10_explorer.ipynb #11b284e5
+# %% ../nbs/10_explorer.ipynb #92d49a03
 @patch(as_prop=True)
 def dataset(self:Explorer) -> str:
     "The chosen data set's name."
@@ -190,6 +190,7 @@ def chosen_run(self:Explorer):
     c = self.choices
     try: m = method_config(c["method"], c["data"], c["ipc"], c["preset"], **{k: v for k, v in c.items() if k in self.form})
     except DDError: return None
+    m = m.resolve(get_device())
     want = dict(method=m.name, data=c["data"], ipc=c["ipc"], seed=c["seed"], hyper=asdict(m))
     if c["data"] in self._data: want["fingerprint"] = self._data[c["data"]].fingerprint
     for p in Path(self.root).glob(f"{m.name}-*-ipc{c['ipc']}-s{c['seed']}-*/config.json"):

@@ -31,7 +31,7 @@ class Streams(dict):
     def load(self, tree):
         for k, s in tree.items(): self[k].set_state(s)
 
-# %% ../nbs/07_loop.ipynb #a5f2b855
+# %% ../nbs/07_loop.ipynb #0393610c
 class State:
     "Everything a run is at a step; `tree()` and `load()` carry it through a kill."
     def __init__(self, seed: int, device, root=None):
@@ -43,12 +43,13 @@ class State:
         self.cache = {}         # what can be made again: compiled functions, scratch networks; not saved
 
     def tree(self) -> dict:
-        return dict(step=self.step, distilled=self.distilled.state_dict(), rng=self.rng.tree(), values=self.values,
+        return dict(step=self.step, distilled=self.distilled.state_dict(), recipe=self.distilled.recipe, rng=self.rng.tree(), values=self.values,
                     modules={k: m.state_dict() for k, m in self.modules.items()}, optimizers={k: o.state_dict() for k, o in self.optimizers.items()})
 
     def load(self, tree: dict):
         self.step, self.values = tree["step"], tree["values"]
         self.distilled.load_state_dict(tree["distilled"])
+        self.distilled.recipe |= tree["recipe"]
         self.rng.load(tree["rng"])
         for k, m in self.modules.items(): m.load_state_dict(tree["modules"][k])
         for k, o in self.optimizers.items(): o.load_state_dict(tree["optimizers"][k])
@@ -65,7 +66,7 @@ def register_method(
         return register(METHODS, name, "method")(cls)
     return _inner
 
-# %% ../nbs/07_loop.ipynb #969127a9
+# %% ../nbs/07_loop.ipynb #dddfeb5e
 @dataclass(frozen=True, kw_only=True)
 class Method:
     "A way to distil; its fields are its hyper-parameters."
@@ -79,6 +80,9 @@ class Method:
     @classmethod
     def by_ipc(cls, ipc: int, preset: str) -> dict: "Hyper-parameters that follow from the budget; what a preset says for a data set wins."; return {}
 
+    @property
+    def first_update(self) -> int: "Steps before the first that changes the artifact; a network or experts are trained in them."; return 0
+    def resolve(self, device) -> "Method": "With what is `auto` decided for this machine, so that it stands in the run's configuration."; return self
     def init(self, data: ImageData, ipc: int, rng: Streams) -> Distilled: "The artifact before the first step."; raise NotImplementedError(f"{type(self).__name__} must define init")
     def optimizers(self, distilled: Distilled) -> dict: "What improves it, by name."; return {}
     def setup(self, state: State, data: ImageData, ipc: int):
@@ -87,6 +91,7 @@ class Method:
         state.optimizers = self.optimizers(state.distilled)
     def step(self, state: State, data: ImageData) -> dict: "One step in place; gives losses by name, as tensors or floats."; raise NotImplementedError(f"{type(self).__name__} must define step")
     def check(self, data: ImageData, ipc: int): "Refuse what cannot work, before time is spent."
+    def disk_bytes(self, data: ImageData) -> int: "What it keeps beside the run itself."; return 0
     def rehearse(self, state: State, data: ImageData) -> list:
         "For `estimate`: (how often, function) for each kind of step the run consists of; a run of one kind needs no more than this."
         return [(self.n_steps, lambda: self.step(state, data))]
@@ -148,7 +153,7 @@ def snapshot_steps(
     "At which steps to keep a picture: the first and the last, dense early."
     return {0, steps} | {round(steps**(i/n)) for i in range(n + 1)} if n else {steps}
 
-# %% ../nbs/07_loop.ipynb #067a1b6f
+# %% ../nbs/07_loop.ipynb #9ec02773
 SNAPSHOT_IPC = 10  # images a class kept in a snapshot; more do not fit on a screen
 
 def run_config(method: Method, data: ImageData, ipc: int, seed: int, preset: str) -> dict:
@@ -173,9 +178,11 @@ def distill_iter(
     check_ipc(data, ipc)
     m = method_config(method, data.name, ipc, preset, **hyper)
     m.check(data, ipc)
+    m = m.resolve(get_device(device))
     config = run_config(m, data, ipc, seed, preset)
     run = Run(Path(root or settings().runs)/run_name(config))
-    return _iterate(m, data.to(get_device(device)), config, run, resume, snapshot_steps(m.n_steps, snapshots))
+    shots = {0} | {m.first_update + s for s in snapshot_steps(m.n_steps - m.first_update, snapshots)}
+    return _iterate(m, data.to(get_device(device)), config, run, resume, shots)
 
 # %% ../nbs/07_loop.ipynb #8e8d9b9d
 def _finite(losses, step, run) -> dict:
@@ -297,14 +304,14 @@ def distill(
                 raise KeyboardInterrupt(f"stopped at step {e.step} of {e.steps}; the same call goes on from there ({e.run.name})")
     return e.run
 
-# %% ../nbs/07_loop.ipynb #76a3271a
+# %% ../nbs/07_loop.ipynb #cd707d27
 @dataclass
 class Cost:
     "What a run is expected to take, from a few timed steps."
     seconds: float     # for all steps
     step_seconds: float
     peak_bytes: int    # memory of the process (CPU) or of the device (GPU)
-    disk_bytes: int    # of the finished run: artifact and snapshots
+    disk_bytes: int    # of the finished run: artifact, snapshots, and what it keeps beside them (experts)
     device: str
     def __str__(self):
         t = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds/60:.0f} min" if self.seconds < 7200 else f"{self.seconds/3600:.1f} h"
@@ -341,11 +348,12 @@ def estimate(
     m, device = method_config(method, data.name, ipc, preset, **hyper), get_device(device)
     m.check(data, ipc)
     use_threads()
-    state, data = State(seed, device), data.to(device)
+    m = m.resolve(device)
+    state, data = State(seed, device, Path(settings().runs)), data.to(device)
     m.setup(state, data, ipc)
     parts = m.rehearse(state, data)
     each = [_time(f, min(20, n), budget/len(parts)) for n, f in parts]
     seconds = sum(n*t for (n, _), t in zip(parts, each))
     d = state.distilled
     pictures = min(ipc, SNAPSHOT_IPC)*d.n_classes*torch.Size(d.shape).numel()*len(snapshot_steps(m.n_steps))
-    return Cost(seconds, seconds/m.n_steps, _peak_bytes(device), d.n_bytes + pictures + 100*m.n_steps, str(device))
+    return Cost(seconds, seconds/m.n_steps, _peak_bytes(device), d.n_bytes + pictures + 100*m.n_steps + m.disk_bytes(data), str(device))

@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['ATOM']
 
-# %% ../../nbs/methods/atom.ipynb #2664ea68
+# %% ../../nbs/methods/atom.ipynb #c3edab10
 import warnings
 from dataclasses import dataclass
 from typing import ClassVar
+import torch
 from torch import nn
 from ..core import param
 from ..nets import make_net
 from ..loop import register_method
 from .attention import AttentionMatching
 
-# %% ../../nbs/methods/atom.ipynb #f1c18490
+# %% ../../nbs/methods/atom.ipynb #8c1ab909
 @register_method("atom")
 @dataclass(frozen=True, kw_only=True)
 class ATOM(AttentionMatching):
@@ -27,14 +28,13 @@ class ATOM(AttentionMatching):
     p_channel: float = param(4., 1, 16)    # power of channel attention; with instance norm only 4 or more has a signal
     presets: ClassVar[dict] = {
         "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none", real="auto"), "digits": dict(steps=300, net="convnet:norm=batch", real="float32")},
-        "paper": {"*": dict(steps=8_000), "tiny_imagenet": dict(mmd=.02),
-                  **{(d, ipc): dict(lr_img=10.) for d in ("cifar10", "cifar100") for ipc in (100, 200, 500)}}}
+        "paper": {"*": dict(steps=8_000)} | {d: dict(mmd=.02) for d in ("tiny_imagenet", "imagenette", "imagewoof")}}
 
     def weights(self):
         return dict(spatial=0. if self.attention == "channel" else self.w_spatial, channel=0. if self.attention == "spatial" else self.w_channel,
                     p_spatial=self.p, p_channel=self.p_channel)
     def check(self, data, ipc):
         super().check(data, ipc)
-        norms = {type(m) for m in make_net(self.net, data).modules()}
-        if self.weights()["channel"] and self.p_channel < 4 and nn.BatchNorm2d not in norms and nn.GroupNorm in norms:
+        norms = [m for m in make_net(self.net, data, generator=torch.Generator()).modules() if isinstance(m, nn.GroupNorm) and m.num_groups == m.num_channels]
+        if self.weights()["channel"] and self.p_channel < 4 and norms:
             warnings.warn(f"with instance norm, channel attention of power {self.p_channel:g} is nearly the same for all images; use p_channel=4 or a net with norm=batch")

@@ -62,7 +62,7 @@ def attend(
         if channel is not None: out[f"channel/{name}"] = channel_attention(o.maps[name], channel)
     return out
 
-# %% ../../nbs/methods/attention.ipynb #f38b9758
+# %% ../../nbs/methods/attention.ipynb #663e3761
 def attention_terms(
     real: Tensor,       # (C, n, c, H, W), no graph needed
     syn: Tensor,        # (C, m, c, H, W)
@@ -73,24 +73,26 @@ def attention_terms(
     p_spatial: float=4., p_channel: float=4.,  # powers
     scale: float=100.,  # of the whole loss
 ) -> dict:              # name -> scalar, summed over classes and layers; a term of weight 0 is neither computed nor there
-    "Attention and embedding of class means, real against synthetic (DataDAM eq. 2-5 as specified; ATOM's channel term beside them)."
+    "Attention and embedding of class means, real against synthetic (DataDAM, Sajedi et al., ICCV 2023; ATOM's channel term beside it)."
     look = partial(attend, spatial=p_spatial if spatial else None, channel=p_channel if channel else None)
     a, b = class_means(real, net, look, grad=False), class_means(syn, net, look)
     gap = lambda kind: sum((a[k] - b[k]).square().sum() for k in a if k.partition("/")[0] == kind)
     weights = dict(spatial=spatial, channel=channel, embedding=mmd)
     return {k: scale*w*gap(k) for k, w in weights.items() if w}
 
-# %% ../../nbs/methods/attention.ipynb #afa11693
+# %% ../../nbs/methods/attention.ipynb #cefbabf3
 @dataclass(frozen=True, kw_only=True)
 class AttentionMatching(Matching):
     "Match attention maps of all layers but the last, and the embedding of the last."
     steps: int = param(8_000, 1)         # image updates, each with a fresh network
     batch_real: int = param(64, 1)       # real images a class and step
     net: str = param("convnet:norm=batch")  # network to look through; batch norm sees all classes at once
-    p: float = param(4., 1, 16)          # power of spatial attention; the release uses 1, its table 4
+    p: float = param(4., 1, 16)          # power of spatial attention (DataDAM's table 4, its code 1)
     mmd: float = param(.01, 0, 1e3)      # weight of the embedding's class means (λ)
     scale: float = param(100., 0, 1e6)   # factor of the whole loss
 
+    @classmethod
+    def by_ipc(cls, ipc, preset): return dict(lr_img=10.) if preset == "paper" and ipc > 50 or preset == "release" and ipc >= 100 else {}
     def weights(self) -> dict: "Weights and powers of `attention_terms`."; raise NotImplementedError(f"{type(self).__name__} must define weights")
     def terms(self, real, syn, net): return attention_terms(real, syn, net, **self.weights(), mmd=self.mmd, scale=self.scale)
     def loss(self, real, syn, net): return sum(self.terms(real, syn, net).values())
@@ -99,4 +101,5 @@ class AttentionMatching(Matching):
         return attend(net, x, w["p_spatial"] if w["spatial"] else None, w["p_channel"] if w["channel"] else None)
     def check(self, data, ipc):
         super().check(data, ipc)
+        if not any((self.weights()["spatial"], self.weights()["channel"], self.mmd)): raise ConfigError("all weights are 0, so there is nothing to match; give attention or mmd a weight")
         attended_layers(make_net(self.net, data, generator=torch.Generator()))

@@ -35,7 +35,7 @@ class Coreset(Method):
         state.distilled.images.copy_(data.get("train", idx.flatten()))
         state.distilled.recipe["indices"] = idx.tolist()
 
-# %% ../../nbs/methods/coreset.ipynb #6a31b1b6
+# %% ../../nbs/methods/coreset.ipynb #73ef4221
 @dataclass(frozen=True, kw_only=True)
 class FeatureCoreset(Coreset):
     "A choice made in feature space."
@@ -47,6 +47,8 @@ class FeatureCoreset(Coreset):
 
     @property
     def n_steps(self): return 1 + (self.train_steps if self.features == "trained" else 0)
+    @property
+    def first_update(self): return self.n_steps - 1
     def check(self, data, ipc): make_net(self.net, data, generator=torch.Generator())
     def setup(self, state, data, ipc):
         super().setup(state, data, ipc)

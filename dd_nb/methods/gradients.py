@@ -93,7 +93,7 @@ class GradientMatching(Matching):
         "Distance of the gradients of real and synthetic images, summed over classes."
         return gradient_distance(class_gradients(real, net), class_gradients(syn, net, graph=True), self.distance).sum()
 
-# %% ../../nbs/methods/gradients.ipynb #bd118fde
+# %% ../../nbs/methods/gradients.ipynb #5e6f8d65
 @patch
 def setup(self:GradientMatching, state, data, ipc):
     super(GradientMatching, self).setup(state, data, ipc)
@@ -101,10 +101,10 @@ def setup(self:GradientMatching, state, data, ipc):
 
 @patch
 def fresh_net(self:GradientMatching, state, data):
-    "The network of this step: new weights at the first of `outer` steps, batch statistics of real images frozen at each."
+    "The network of this step: new weights at the first of `outer` steps; with batch norm, one batch of real images, then its running statistics frozen (as released)."
     net = state.modules["net"]
     if "fast" not in state.cache:
-        state.cache["fast"] = fast_forward(net) if self.real == "bfloat16" or self.real == "auto" and can_compile() else None
+        state.cache["fast"] = fast_forward(net) if self.resolve(state.device).real == "bfloat16" else None
         net.fast = state.cache["fast"]
     if state.step % self.outer == 0: net.reset(state.rng["net"])
     net.train()

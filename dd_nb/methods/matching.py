@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['sees_batch', 'real_side', 'class_means', 'class_mean', 'Twin', 'Objective', 'Matching']
 
-# %% ../../nbs/methods/matching.ipynb #65778cdd
+# %% ../../nbs/methods/matching.ipynb #efa852ac
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 from fastcore.basics import patch
 from ..core import param
-from ..settings import can_compile
+from ..settings import can_compile, fast_bfloat16
 from ..augment import DSA, dsa_for
 from ..nets import make_net, portion
 from ..distilled import Distilled, Images
@@ -93,26 +93,28 @@ class Objective(Method):
         self.after(state, data)
         return losses
 
-# %% ../../nbs/methods/matching.ipynb #afabf563
+# %% ../../nbs/methods/matching.ipynb #d976772e
 @dataclass(frozen=True, kw_only=True)
 class Matching(Objective):
     "Match something between real and synthetic images in a network."
     batch_real: int = param(256, 1)      # real images a class and step
-    real: str = param("float32", choices=("float32", "bfloat16", "auto"))  # precision of the real side; bfloat16 is compiled and pays in long runs; auto: bfloat16 where it can be compiled
+    real: str = param("float32", choices=("float32", "bfloat16", "auto"))  # precision of what is differentiated at most once (the real side); bfloat16 is compiled; auto: where the machine is fast in it
 
     def loss(self, real: Tensor, syn: Tensor, net) -> Tensor:
         "What is matched: real (C, n, c, H, W) without graph, syn (C, m, c, H, W) with; a scalar, summed over classes."
         raise NotImplementedError(f"{type(self).__name__} must define loss(real, syn, net)")
+    def resolve(self, device):
+        return self if self.real != "auto" else replace(self, real="bfloat16" if fast_bfloat16(device) else "float32")
     def terms(self, real, syn, net) -> dict: "The loss in parts by name, where it has several; they add up to it."; return dict(loss=self.loss(real, syn, net))
     def look(self, net, x: Tensor) -> dict: "What the real side needs of a network, by name, a row an image."; return dict(embedding=net.embed(x))
 
-# %% ../../nbs/methods/matching.ipynb #97e725e4
+# %% ../../nbs/methods/matching.ipynb #415a6409
 @patch
 def fresh_net(self:Matching, state, data):
     "The network of this step: new weights in the same module."
     if "net" not in state.cache:
         net = make_net(self.net, data, generator=torch.Generator()).to(state.device, memory_format=torch.channels_last).requires_grad_(False).train()
-        net.twin = Twin(net, self.look) if self.real == "bfloat16" or self.real == "auto" and can_compile() else None
+        net.twin = Twin(net, self.look) if self.resolve(state.device).real == "bfloat16" else None
         state.cache["net"] = net
     net = state.cache["net"].reset(state.rng["net"])
     if net.twin: net.twin.follow(net)
@@ -131,6 +133,6 @@ def accumulate(self:Matching, state, data) -> dict:
     net = self.fresh_net(state, data)
     terms = self.terms(*self.pair(state, data), net)
     loss = sum(terms.values())
-    loss.backward()
+    loss.backward(inputs=list(state.distilled.parameters()))     # a network that needs gradients itself (DC's) gets none here
     terms = {k: v.detach()/data.n_classes for k, v in terms.items()}
     return dict(loss=loss.detach()/data.n_classes) | (terms if len(terms) > 1 else {})

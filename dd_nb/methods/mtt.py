@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['StepSize', 'TrajectoryMatching', 'MTT']
 
-# %% ../../nbs/methods/mtt.ipynb #6c10aa0d
+# %% ../../nbs/methods/mtt.ipynb #acde51e7
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ class StepSize(nn.Module):
     "The student's learning rate, as something that is learned."
     def __init__(self, start: float): super().__init__(); self.lr = nn.Parameter(torch.tensor(float(start)))
 
-# %% ../../nbs/methods/mtt.ipynb #4e6149ac
+# %% ../../nbs/methods/mtt.ipynb #ec147b75
 @dataclass(frozen=True, kw_only=True)
 class TrajectoryMatching(Objective):
     "End where an expert ends."
@@ -37,7 +38,7 @@ class TrajectoryMatching(Objective):
     span: int = param(2, 1)              # epochs of the expert that they should be worth (M)
     max_start: int = param(20, 1)        # a stretch begins at one of the expert's first moments: 0 .. max_start - 1
     batch_syn: int = param(0, 0)         # synthetic images a student's step; 0: all
-    exact: bool = param(True)            # the whole gradient; False: TESLA's truncation, about a third faster
+    exact: bool = param(True)            # the whole gradient; False: TESLA's truncation, cheaper
     experts: int = param(100, 1)         # how many
     expert_lr: float = param(.01, 0, 10) # their step size (SGD, no momentum, no weight decay)
     expert_batch: int = param(256, 1)    # real images a step
@@ -48,19 +49,22 @@ class TrajectoryMatching(Objective):
     def expert_epochs(self): return self.max_start - 1 + self.span
     @property
     def n_steps(self): return self.experts*self.expert_epochs + self.steps
+    @property
+    def first_update(self): return self.experts*self.expert_epochs
+    def disk_bytes(self, data): return self.experts*(self.expert_epochs + 1)*4*make_net(self.net, data, generator=torch.Generator()).n_params
     def check(self, data, ipc):
         super().check(data, ipc)
         if sees_batch(make_net(self.net, data, generator=torch.Generator()).train()):
             raise ConfigError(f"net = {self.net!r} has batch norm, whose statistics are no part of a trajectory; use instance, group or layer norm")
 
-# %% ../../nbs/methods/mtt.ipynb #1fcb8169
+# %% ../../nbs/methods/mtt.ipynb #e8ef396d
 @patch
 def setup(self:TrajectoryMatching, state, data, ipc):
     super(TrajectoryMatching, self).setup(state, data, ipc)
     rate = state.modules["student"] = StepSize(self.student_lr).to(state.device)
     state.optimizers["student"] = torch.optim.SGD(rate.parameters(), lr=self.lr_lr, momentum=self.momentum)
     plan = ExpertPlan(self.net, self.expert_lr, self.expert_batch, self.strategy(data), self.expert_images, self.expert_seed)
-    state.cache["experts"] = Experts(state.root or tempfile.mkdtemp(), plan, data)
+    state.cache["experts"] = Experts(state.root or Path(tempfile.gettempdir())/"dd_nb-rehearsal", plan, data)
 
 @patch
 def step(self:TrajectoryMatching, state, data):
@@ -113,17 +117,18 @@ def after(self:TrajectoryMatching, state, data):
     rate.clamp_(min=self.min_lr)
     state.distilled.recipe["student_lr"] = float(rate)
 
-# %% ../../nbs/methods/mtt.ipynb #5d56e2e7
+# %% ../../nbs/methods/mtt.ipynb #a697871a
 @patch
 def rehearse(self:TrajectoryMatching, state, data):
     ex = state.cache["experts"]
     start = ex.start(0)
     few = min(2, ex.plan.steps(data))
-    epochs = self.experts*self.expert_epochs
+    epochs = sum(not ex.file(e, t).exists() for e in range(self.experts) for t in range(1, self.expert_epochs + 1))
     near = start + .01*torch.randn(start.shape, generator=state.rng["rehearsal"]).to(start.device)
-    return [(epochs*ex.plan.steps(data)/few, lambda: dict(loss=ex.train(start, 0, 1, few)[1])), (self.steps, lambda: self.match(state, data, start, near))]
+    train = [(epochs*ex.plan.steps(data)/few, lambda: dict(loss=ex.train(start, 0, 1, few)[1]))] if epochs else []
+    return train + [(self.steps, lambda: self.match(state, data, start, near))]
 
-# %% ../../nbs/methods/mtt.ipynb #6165614e
+# %% ../../nbs/methods/mtt.ipynb #ba839f4d
 @register_method("mtt")
 @dataclass(frozen=True, kw_only=True)
 class MTT(TrajectoryMatching):
@@ -140,4 +145,5 @@ class MTT(TrajectoryMatching):
             ("cifar100", 1): dict(syn_steps=20, span=3, max_start=20), ("cifar100", 10): dict(syn_steps=20, span=2, max_start=20),
             ("cifar100", 50): dict(syn_steps=80, span=2, max_start=40, batch_syn=125),
             "tiny_imagenet": dict(lr_img=1e4, lr_lr=1e-4, student_lr=.01, span=2, syn_steps=20, max_start=40),
+            **{d: dict(syn_steps=20, span=2, max_start=10, lr_img=1e5, lr_lr=1e-6, student_lr=.01, batch_syn=20) for d in ("imagenette", "imagewoof")},
             ("tiny_imagenet", 1): dict(syn_steps=10, max_start=10), ("tiny_imagenet", 10): dict(batch_syn=200), ("tiny_imagenet", 50): dict(batch_syn=300)}}

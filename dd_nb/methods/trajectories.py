@@ -91,7 +91,7 @@ def _epoch(self, expert: int, moment: int) -> float:
     return loss
 Experts.start, Experts.train, Experts.epoch = _start, _train, _epoch
 
-# %% ../../nbs/methods/trajectories.ipynb #326a008e
+# %% ../../nbs/methods/trajectories.ipynb #d0be762f
 def walk(
     flat: Flat,
     theta: Tensor,     # (P,) where the student starts
@@ -115,7 +115,7 @@ def trajectory_gradient(
     lr: Tensor,        # step size, a scalar
     exact: bool=True,  # False: TESLA's truncation
 ) -> tuple:            # (loss, gradient by each of `leaves`, gradient by lr)
-    "Distance to the expert and its derivatives, in memory that does not grow with the number of steps."
+    "Distance to the expert and its derivatives, with the graph of one step at a time (and T vectors and batches beside it)."
     far = (way[0] - target).square().sum().clamp(min=1e-12)
     v, lr = 2*(way[-1] - target)/far, lr.detach()
     loss, grads, dlr = (way[-1] - target).square().sum()/far, [None]*len(batches), torch.zeros_like(lr)

@@ -59,14 +59,20 @@ def look_at(
     shown = [data.space.decode(x.detach().flatten(0, 1)).unflatten(0, x.shape[:2]).cpu() for x in (real, images)]
     return Attention(*seen, *shown, data.classes, net, p)
 
-# %% ../../nbs/views/attention.ipynb #9c56a19e
+# %% ../../nbs/views/attention.ipynb #e8c46c34
+def _fitted(m: Tensor, size: int) -> Tensor:
+    "A map enlarged to the image; networks that pad 28 px to 32 see a frame, which is cut off."
+    padded = size == 28 and m.shape[-1] in (32, 16, 8)
+    m = F.interpolate(m[None, None], size=(32, 32) if padded else (size, size), mode="bilinear", align_corners=False)[0, 0]
+    return m[2:-2, 2:-2] if padded else m
+
 def overlay_figure(
     a: Attention,
     layer: str,      # a name of `a.layers`
     k: int,          # class
     columns: int=8,  # images of each kind
 ):                   # matplotlib Figure
-    "Real images of a class above, synthetic ones below, brighter where the network looks; the plain image beside each."
+    "Real images of a class above, synthetic ones below; under each the same with the places the network looks at, every map to its own brightest."
     find(a.real, layer, "layer")
     rows = [(a.real_images[k], a.real[layer]["spatial"][k], "real"), (a.syn_images[k], a.syn[layer]["spatial"][k], "synthetic")]
     n = min(columns, max(len(r[0]) for r in rows))
@@ -75,7 +81,7 @@ def overlay_figure(
     for r, (images, maps, name) in enumerate(rows):
         for c in range(min(n, len(images))):
             for ax in (axs[2*r, c], axs[2*r + 1, c]): ax.axis("on"); plots._draw(ax, images[c])
-            heat = F.interpolate(maps[c][None, None], size=images.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
+            heat = _fitted(maps[c], images.shape[-1])
             axs[2*r + 1, c].imshow(heat, cmap="inferno", alpha=.65, vmin=0, vmax=float(heat.max()) or 1)
         plots._name_rows(axs[2*r:2*r + 2], [name, "attention"])
     fig.suptitle(f"class {a.classes[k]}, {layer}: spatial attention, p = {a.p:g}", fontsize=9)
@@ -184,7 +190,7 @@ class AttentionPanel(Panel):
         self.means.value = picture(mean_map_figure(a, layer), f"mean attention of each class in {layer}: real, synthetic, difference")
         self.bars.value = picture(channel_figure(a, layer, k), f"channel attention of class {name} in {layer}, real beside synthetic")
 
-# %% ../../nbs/views/attention.ipynb #85d6de29
+# %% ../../nbs/views/attention.ipynb #2578a1b7
 @patch
 def hold(self:AttentionPanel):
     "Within it, changes of pickers draw nothing."
@@ -201,6 +207,7 @@ def images(self:AttentionPanel):
     "Synthetic images at the moment the slider says, (C, m, c, H, W) in the data's space."
     if not self.ex.shots: self.step.value = ""; return self.seen.class_batch().detach()
     step, px = self.ex.shots[self.moment.value]
+    if self.moment.value == self.moment.max: self.step.value = f"step {step}"; return self.seen.class_batch().detach()[:, :10]     # the artifact itself
     self.step.value = f"step {step}"
     return self.data.space.encode(px).unflatten(0, (self.data.n_classes, -1))
 
@@ -208,7 +215,8 @@ def images(self:AttentionPanel):
 def draw_approach(self:AttentionPanel, *_):
     "The lines over the whole run; a few seconds, so only when asked."
     import plotly.graph_objects as go
-    self.message.value = "Looking at every snapshot …"
-    fig = go.FigureWidget(approach_figure(approach(self.ex.shots, self.data, self.net.value, p=self.power.value)))
-    fig.update_layout(height=300, width=700)
-    self.lines.children, self.message.value = [fig], ""
+    def show():
+        fig = go.FigureWidget(approach_figure(approach(self.ex.shots, self.data, self.net.value, p=self.power.value)))
+        fig.update_layout(height=300, width=700)
+        self.lines.children = [fig]
+    self.attempt(show, "Looking at every snapshot …")

@@ -44,16 +44,21 @@ class Panel(W.VBox):
     def renew(self): "The artifact is another one: fill the pickers."
     def draw(self): "Make the pictures."; raise NotImplementedError
 
-# %% ../../nbs/views/panel.ipynb #ea292992
+# %% ../../nbs/views/panel.ipynb #3e916ff8
 @patch
 def refresh(self:Panel, *_):
     "Draw if there is something to show and somebody looks; an error becomes a sentence."
     if not self.visible: return
     d = self.ex.distilled
     if d is None: self.message.value = "Distil or load something first."; return
-    self.message.value = "Drawing …"
-    try:
+    def show():
         if self.seen is not d: self.seen = d; self.renew()
         self.draw()
-        self.message.value = ""
+    self.attempt(show, "Drawing …")
+
+@patch
+def attempt(self:Panel, action, said):
+    "Do something that takes a moment; an error becomes a sentence."
+    self.message.value = said
+    try: action(); self.message.value = ""
     except DDError as e: self.message.value = f'<div role="alert" style="color:#a31515">{escape(str(e))}</div>'
