@@ -1,5 +1,6 @@
-"""MTT: peak memory and seconds of one update as the student takes more steps, ours (exact, and truncated) beside the graph over all steps. Each side in its own process, so that the peaks are its own."""
-import subprocess, sys, time
+"""MTT: peak memory and seconds of one update as the student takes more steps, ours (exact, and truncated) beside the graph over all steps. Each side in its own process, so that the peaks are its own,
+and with large blocks given back at once (MALLOC_MMAP_THRESHOLD_), so that they are of what is alive and not of what the allocator keeps."""
+import os, subprocess, sys, time
 import torch
 from common import arguments, peak_mb, reset_peak, stamp, write
 
@@ -20,18 +21,22 @@ def one(side, T):
     theta = s.cache["experts"].start(0)
     target = theta + .01*torch.randn(theta.shape, generator=generator(0, "t")).to(device)
     full = s.distilled.materialize()
-    leaves, rows, batches = m.student_batches(s, data, full.images, full.labels)
+    rows, batches = m.student_batches(s, data, full.images, full.labels)
     reset_peak(device)
     before, start = peak_mb(device), time.perf_counter()
-    if side == "unrolled": loss, grads, _ = unrolled_gradient(flat, theta, target, batches, leaves, rate)
-    else: loss, grads, _ = trajectory_gradient(flat, walk(flat, theta, batches, rate), target, batches, leaves, rate, exact=side == "exact")
-    print(peak_mb(device), before, time.perf_counter() - start, float(loss), float(sum(g.square().sum() for g in grads))**.5)
+    total = torch.zeros_like(full.images)
+    take = lambda i, g: total.index_add_(0, rows[i], g)
+    if side == "unrolled":
+        loss, grads, _ = unrolled_gradient(flat, theta, target, batches, rate)
+        for i, g in enumerate(grads): take(i, g)
+    else: loss, _ = trajectory_gradient(flat, walk(flat, theta, batches, rate), target, batches, rate, take, exact=side == "exact")
+    print(peak_mb(device), before, time.perf_counter() - start, float(loss), float(total.norm()))
 
 if args.one: one(args.one.split(",")[0], int(args.one.split(",")[1])); sys.exit()
 rows = []
 for side in ("exact", "truncated", "unrolled"):
     for T in ([2, 4] if args.quick else map(int, args.steps.split(","))):
-        p = subprocess.run([sys.executable, __file__, "--data", args.data, "--net", args.net, "--ipc", str(args.ipc), "--one", f"{side},{T}"], capture_output=True, text=True)
+        p = subprocess.run([sys.executable, __file__, "--data", args.data, "--net", args.net, "--ipc", str(args.ipc), "--one", f"{side},{T}"], capture_output=True, text=True, env=os.environ | dict(MALLOC_MMAP_THRESHOLD_="65536"))
         what = dict(side=side, syn_steps=T, data=args.data, net=args.net, ipc=args.ipc)
         if p.returncode: rows.append(what | dict(peak_mb=float("nan"), seconds=float("nan"), note="out of memory" if p.returncode < 0 else p.stderr.strip().splitlines()[-1][:80], seed=0, **stamp()))
         else:

@@ -528,6 +528,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'dd_nb/methods/trajectories.py'),
                                             'dd_nb.methods.trajectories._epoch': ( 'nbs/methods/trajectories.html#_epoch',
                                                                                    'dd_nb/methods/trajectories.py'),
+                                            'dd_nb.methods.trajectories._pull': ( 'nbs/methods/trajectories.html#_pull',
+                                                                                  'dd_nb/methods/trajectories.py'),
                                             'dd_nb.methods.trajectories._start': ( 'nbs/methods/trajectories.html#_start',
                                                                                    'dd_nb/methods/trajectories.py'),
                                             'dd_nb.methods.trajectories._train': ( 'nbs/methods/trajectories.html#_train',

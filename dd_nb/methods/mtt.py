@@ -79,19 +79,21 @@ def stretch(self:TrajectoryMatching, state):
     e, t = pick(self.experts), pick(self.max_start)
     return state.cache["experts"].load(e, t), state.cache["experts"].load(e, t + self.span)
 
-# %% ../../nbs/methods/mtt.ipynb #a41bb2ae
+# %% ../../nbs/methods/mtt.ipynb #c51bbf36
 @patch
 def student_batches(self:TrajectoryMatching, state, data, images, labels):
-    "For each step of the student a leaf with its images, the rows they come from, and a function that augments them."
+    "For each step of the student the rows of its images, and a function that gives (leaf, augmented images, labels)."
     dsa, rng, order = DSA(self.strategy(data)), state.rng["synthetic"], []
     size = min(self.batch_syn or len(images), len(images))
-    leaves, rows, batches = [], [], []
+    rows, batches = [], []
     for _ in range(self.syn_steps):
         if not order: order = list(torch.randperm(len(images), generator=rng).split(size))
         idx = order.pop(0).to(images.device)
-        leaf, draw, y = images.detach()[idx].requires_grad_(), dsa.draw(1, state.rng["augment"], len(idx)), labels.detach()[idx]
-        leaves.append(leaf), rows.append(idx), batches.append(lambda leaf=leaf, draw=draw, y=y: (dsa.apply(leaf, draw), y))
-    return leaves, rows, batches
+        def batch(idx=idx, draw=dsa.draw(1, state.rng["augment"], len(idx))):
+            leaf = images.detach()[idx].requires_grad_()
+            return leaf, dsa.apply(leaf, draw), labels.detach()[idx]
+        rows.append(idx), batches.append(batch)
+    return rows, batches
 
 @patch
 def accumulate(self:TrajectoryMatching, state, data):
@@ -102,11 +104,9 @@ def match(self:TrajectoryMatching, state, data, theta, target):
     "Gradients of images and step size for one stretch."
     flat, rate = state.cache["experts"].flat, state.modules["student"].lr
     full = state.distilled.materialize()
-    leaves, rows, batches = self.student_batches(state, data, full.images, full.labels)
-    way = walk(flat, theta, batches, rate)
-    loss, grads, rate.grad = trajectory_gradient(flat, way, target, batches, leaves, rate, self.exact)
+    rows, batches = self.student_batches(state, data, full.images, full.labels)
     total = torch.zeros_like(full.images)
-    for idx, g in zip(rows, grads): total.index_add_(0, idx, g)
+    loss, rate.grad = trajectory_gradient(flat, walk(flat, theta, batches, rate), target, batches, rate, lambda i, g: total.index_add_(0, rows[i], g), self.exact)
     full.images.backward(total)
     return dict(loss=loss, student_lr=rate.detach().clone())
 

@@ -91,50 +91,58 @@ def _epoch(self, expert: int, moment: int) -> float:
     return loss
 Experts.start, Experts.train, Experts.epoch = _start, _train, _epoch
 
-# %% ../../nbs/methods/trajectories.ipynb #d0be762f
+# %% ../../nbs/methods/trajectories.ipynb #393f50f1
 def walk(
     flat: Flat,
     theta: Tensor,     # (P,) where the student starts
-    batches: list,     # functions: () -> (images, labels), called again on the way back
+    batches: list,     # functions: () -> (leaf, images made of it, labels), called again on the way back
     lr: Tensor,        # step size, a scalar
 ) -> list:             # theta_0 .. theta_T
     "A student's SGD steps, without a graph."
     way = [theta.detach()]
     for batch in batches:
         t = way[-1].clone().requires_grad_()
-        with torch.enable_grad(): g, = torch.autograd.grad(flat.loss(t, *(b.detach() for b in batch())), t)
+        with torch.enable_grad(): g, = torch.autograd.grad(flat.loss(t, *(b.detach() for b in batch()[1:])), t)
         way.append((t - lr.detach()*g).detach())
     return way
+
+def _pull(flat, theta, v, batch, exact):
+    "<g, v> at one step with its derivatives by images and parameters; its graph is gone when it returns."
+    t, (leaf, x, y) = theta.clone().requires_grad_(), batch()
+    g, = torch.autograd.grad(flat.loss(t, x, y), t, create_graph=True)
+    along = (g*v).sum()
+    d = torch.autograd.grad(along, [leaf, t] if exact else [leaf])
+    return d[0], along.detach(), d[1] if exact else None
 
 def trajectory_gradient(
     flat: Flat,
     way: list,         # from `walk`
     target: Tensor,    # (P,) where the expert is
-    batches: list,     # functions: () -> (images with a graph to `leaves`, labels)
-    leaves: list,      # tensor of each batch by which to differentiate
+    batches: list,     # functions: () -> (leaf to differentiate by, images made of it, labels)
     lr: Tensor,        # step size, a scalar
+    take,              # function (i, gradient by the leaf of batch i), called from the last step to the first
     exact: bool=True,  # False: TESLA's truncation
-) -> tuple:            # (loss, gradient by each of `leaves`, gradient by lr)
-    "Distance to the expert and its derivatives, with the graph of one step at a time (and T vectors and batches beside it)."
+) -> tuple:            # (loss, gradient by lr)
+    "Distance to the expert and its derivatives, with the graph and the images of one step at a time (and T vectors of parameters beside it)."
     far = (way[0] - target).square().sum().clamp(min=1e-12)
     v, lr = 2*(way[-1] - target)/far, lr.detach()
-    loss, grads, dlr = (way[-1] - target).square().sum()/far, [None]*len(batches), torch.zeros_like(lr)
+    loss, dlr = (way[-1] - target).square().sum()/far, torch.zeros_like(lr)
     for i in reversed(range(len(batches))):
-        t = way[i].clone().requires_grad_()
-        g, = torch.autograd.grad(flat.loss(t, *batches[i]()), t, create_graph=True)
-        along = (g*v).sum()
-        wanted = [leaves[i], t] if exact else [leaves[i]]
-        d = torch.autograd.grad(along, wanted)
-        grads[i], dlr = -lr*d[0], dlr - along.detach()
-        if exact: v = v - lr*d[1]
-    return loss, grads, dlr
+        g, along, bend = _pull(flat, way[i], v, batches[i], exact)
+        take(i, g.mul_(-lr))
+        dlr = dlr - along
+        if exact: v = v - lr*bend
+    return loss, dlr
 
-# %% ../../nbs/methods/trajectories.ipynb #fab2925c
-def unrolled_gradient(flat, theta, target, batches, leaves, lr) -> tuple:
-    "The same through one graph over all steps: memory grows with their number. For tests and comparison."
-    lr, t = lr.detach().requires_grad_(), theta.detach().requires_grad_()
+# %% ../../nbs/methods/trajectories.ipynb #2610bb5d
+def unrolled_gradient(flat, theta, target, batches, lr) -> tuple:
+    "The same through one graph over all steps: (loss, gradients by the leaves, gradient by lr). Memory grows with their number; for tests and comparison."
+    lr, t, leaves = lr.detach().requires_grad_(), theta.detach().requires_grad_(), []
     start = t
-    for batch in batches: t = t - lr*torch.autograd.grad(flat.loss(t, *batch()), t, create_graph=True)[0]
+    for batch in batches:
+        leaf, x, y = batch()
+        t = t - lr*torch.autograd.grad(flat.loss(t, x, y), t, create_graph=True)[0]
+        leaves.append(leaf)
     loss = (t - target).square().sum()/(start.detach() - target).square().sum().clamp(min=1e-12)
     *grads, dlr = torch.autograd.grad(loss, [*leaves, lr])
     return loss.detach(), grads, dlr
