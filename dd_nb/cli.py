@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Kind', 'NOTEBOOK', 'PYPROJECT', 'examples', 'command', 'main', 'describe_method', 'list_names', 'parse_pairs',
-           'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'show_images', 'list_runs',
-           'start_source', 'start_folder', 'check_port', 'has_display', 'open_lab']
+           'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'show_images', 'compare_runs',
+           'list_runs', 'start_source', 'start_folder', 'check_port', 'has_display', 'open_lab']
 
 # %% ../nbs/11_cli.ipynb #d30cf7b4
 import functools, os, secrets, shlex, signal, socket, sys, tempfile, time
@@ -190,7 +190,7 @@ def evaluate_run(
     if csv: atomic_write(csv, table.to_csv(index=False), "the table")
     print(result_lines(table))
 
-# %% ../nbs/11_cli.ipynb #9b349366
+# %% ../nbs/11_cli.ipynb #e89670e1
 @command("show", "dd-nb show dm-digits", "dd-nb show mine.safetensors --ipc 10 -o mine.png")
 def show_images(
     what: Annotated[str, Argument(metavar="RUN_OR_FILE", help="A run's name or the beginning of it, or a .safetensors file.")],
@@ -204,6 +204,22 @@ def show_images(
     name, d, _ = resolve(what)
     out = atomic_write(out or f"{name}.png", png(image_grid(d.pictures(ipc), d.classes)), "a picture")
     print(f"{d}\n{d.usage}\n-> {out}")
+
+@command("compare", "dd-nb compare dm-digits herding-digits", "dd-nb compare dm-cifar10-ipc1 atom-cifar10-ipc1 -o table.tex")
+def compare_runs(
+    names: Annotated[List[str], Argument(metavar="RUN...", help="Names of judged runs, or beginnings of names; a beginning that fits several stands for all of them.")],
+    protocol: Annotated[Optional[str], Option(help="Default the one most students were trained by.")]=None,
+    out: Annotated[Optional[Path], Option("-o", "--out", metavar="FILE", help="Write the table: .csv in numbers, .tex as in a paper.")]=None,
+):
+    "Accuracy of several runs, network by network; runs that differ only in seed are one line."
+    can_write(out)
+    from dd_nb.store import load_run, runs
+    from dd_nb.views.compare import gather, net_table, save_table
+    judged = runs().query("accuracy.notna()").run.tolist()
+    found = [r for n in names for r in sorted(k for k in judged if k.startswith(n)) or [n]]
+    table = gather(list(dict.fromkeys(found)), protocol)
+    print(net_table(table).to_string())
+    if out: print(f"-> {save_table(out, table)}")
 
 @command("runs", "dd-nb runs", "dd-nb runs 'dm-*'")
 def list_runs(pattern: Annotated[str, Argument(metavar="PATTERN", help="Wildcards * and ? on names.")]="*"):

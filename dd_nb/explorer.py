@@ -280,7 +280,7 @@ def _note_loss(self:Explorer, e):
     self._loss_name = name
     self._losses.append((e.step, e.losses[name]))
 
-# %% ../nbs/10_explorer.ipynb #5ed73691
+# %% ../nbs/10_explorer.ipynb #24eede6a
 @patch
 def _results(self:Explorer):
     w = self.w
@@ -292,14 +292,16 @@ def _results(self:Explorer):
     w.curve_box.children = [w.curve]
     live = W.HBox([W.Box([w.grid], layout=W.Layout(flex="0 0 auto", max_width="470px", max_height="370px", overflow="auto")), w.curve_box], layout=W.Layout(min_height="345px"))
     self.panels = self._panels()
-    parts = {"Images": live, "Time-lapse": self._lapse_tab()} | self.panels | {"Evaluate": self._evaluate_tab(), "Runs": self._runs_tab()}
+    inside = {t: p for t, p in self.panels.items() if p.needs_artifact}
+    over = {t: p for t, p in self.panels.items() if not p.needs_artifact}
+    parts = {"Images": live, "Time-lapse": self._lapse_tab()} | inside | {"Evaluate": self._evaluate_tab()} | over | {"Runs": self._runs_tab()}
     w.tabs = W.Tab(list(parts.values()), titles=tuple(parts))
     w.tabs.observe(self._refresh_panels, "selected_index")
     return w.tabs
 
 @patch
 def _panels(self:Explorer):
-    "The views that look inside an artifact, one tab each."
+    "The views of `dd_nb.views`, one tab each."
     import dd_nb.views as pkg
     for m in pkgutil.iter_modules(pkg.__path__): importlib.import_module(f"{pkg.__name__}.{m.name}")
     return {title: cls(self) for title, cls in PANELS.items()}

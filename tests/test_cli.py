@@ -16,7 +16,7 @@ def here(capsys, *args):
     with pytest.raises(SystemExit) as e: app([*map(str, args)], prog_name="dd-nb")
     return e.value.code, *capsys.readouterr()
 
-@pytest.mark.parametrize("args", [[], ["list"], ["distill"], ["evaluate"], ["show"], ["runs"], ["lab"]], ids=lambda a: a[0] if a else "dd-nb")
+@pytest.mark.parametrize("args", [[], ["list"], ["distill"], ["evaluate"], ["show"], ["runs"], ["compare"], ["lab"]], ids=lambda a: a[0] if a else "dd-nb")
 def test_help_has_examples_and_answers_at_once(args):
     cli(*args, "--help")                                # reads the files from disk once
     seconds = []
@@ -62,6 +62,17 @@ def test_bounds_join_the_table(own_runs, tmp_path, capsys):
     code, _, err = here(capsys, "evaluate", tmp_path/"x.safetensors", "--nets", "mlp", "--seeds", "1", "--bounds", "--csv", tmp_path/"t.csv")
     assert code == 0, err
     assert set(pd.read_csv(tmp_path/"t.csv").artifact) == {"x", "random", "whole"}
+
+def test_compare_sets_runs_side_by_side(own_runs, tmp_path, capsys):
+    for seed in ("0", "1"): here(capsys, "distill", "random", "digits", "--seed", seed)
+    here(capsys, "distill", "herding", "digits")
+    code, _, err = here(capsys, "compare", "random")
+    assert code == 1 and "no run 'random'" not in err and "fits 2 runs" in err      # nothing was judged yet
+    for name in ("random-digits-ipc1-s0", "random-digits-ipc1-s1", "herding"): here(capsys, "evaluate", name, "--nets", "mlp,lenet", "--seeds", "1")
+    code, out, err = here(capsys, "compare", "random", "herding", "-o", tmp_path/"t.tex")
+    assert code == 0, err
+    assert re.search(r"(?m)^random, IPC 1 +\d\d\.\d ± \d+\.\d +\d\d\.\d ± \d", out) and re.search(r"(?m)^herding, IPC 1 +\d\d\.\d +\d\d\.\d +\d\d\.\d$", out), out
+    assert r"random, IPC 1 & " in (tmp_path/"t.tex").read_text()
 
 def test_dry_run_stores_nothing(own_runs, capsys):
     code, out, err = here(capsys, "distill", "dm", "digits", *TINY, "--dry-run")

@@ -122,6 +122,32 @@ def test_runs_and_files(page, ex, lab):
     expect(status(ex)).to_contain_text("Loaded dm-digits-ipc1-s0", timeout=20_000)
     shot(page, "6-runs")
 
+def test_compare_panel(page, ex, lab):
+    "A second run, judged as the first; both picked, in one plot and one table, which is saved."
+    choose(ex, "Method", "random")
+    button(ex, "Distil").click()
+    expect(status(ex)).to_contain_text("Kept as random-digits-ipc1-s0", timeout=30_000)
+    tab(ex, "Evaluate")
+    ex.get_by_role("checkbox", name="both bounds").uncheck()
+    button(ex, "Evaluate").click()
+    expect(status(ex)).to_contain_text("Evaluated 4 students", timeout=60_000)
+    tab(ex, "Compare")
+    runs = ex.get_by_label("Compare", exact=True).and_(ex.locator("select"))
+    expect(runs.locator("option")).to_have_count(2, timeout=20_000)
+    runs.select_option(index=[0, 1])
+    table = ex.locator("table.dd-table:visible")
+    expect(table).to_contain_text("random, IPC 1", timeout=20_000)
+    assert re.search(r"dm, IPC 1\s+\d\d\.\d ± \d+\.\d\s+\d\d\.\d ± ", table.inner_text()), table.inner_text()
+    expect(ex.locator(".barlayer .point path:visible")).to_have_count(4, timeout=10_000)
+    button(ex, "Save table").click()
+    expect(ex.get_by_text("Saved to comparison.tex")).to_be_visible(timeout=10_000)
+    assert "\\toprule" in (lab[2]/"comparison.tex").read_text()
+    shot(page, "9-compare")
+    tab(ex, "Runs")
+    ex.get_by_label("Runs", exact=True).select_option(index=1)
+    button(ex, "Load").click()
+    expect(status(ex)).to_contain_text("Loaded dm-digits-ipc1-s0", timeout=20_000)
+
 def test_attention_panel(page, ex):
     "Another layer, another class, another moment, and the pictures follow; then the lines over the whole run."
     tab(ex, "Attention")

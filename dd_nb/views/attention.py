@@ -190,18 +190,7 @@ class AttentionPanel(Panel):
         self.means.value = picture(mean_map_figure(a, layer), f"mean attention of each class in {layer}: real, synthetic, difference")
         self.bars.value = picture(channel_figure(a, layer, k), f"channel attention of class {name} in {layer}, real beside synthetic")
 
-# %% ../../nbs/views/attention.ipynb #2578a1b7
-@patch
-def hold(self:AttentionPanel):
-    "Within it, changes of pickers draw nothing."
-    from contextlib import contextmanager
-    @contextmanager
-    def quiet():
-        was, self.visible = self.visible, False
-        try: yield
-        finally: self.visible = was
-    return quiet()
-
+# %% ../../nbs/views/attention.ipynb #81db7336
 @patch
 def images(self:AttentionPanel):
     "Synthetic images at the moment the slider says, (C, m, c, H, W) in the data's space."

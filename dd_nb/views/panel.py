@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['PANELS', 'register_panel', 'picture', 'Panel']
 
-# %% ../../nbs/views/panel.ipynb #8508b7a2
+# %% ../../nbs/views/panel.ipynb #f6b9e790
 import base64
+from contextlib import contextmanager
 from html import escape
 import ipywidgets as W
 from fastcore.basics import patch
@@ -23,7 +24,7 @@ def register_panel(title: str):
         return register(PANELS, title, "panel")(cls)
     return _inner
 
-# %% ../../nbs/views/panel.ipynb #90868f52
+# %% ../../nbs/views/panel.ipynb #689f6bab
 def picture(
     fig,       # a figure, or the bytes of a PNG
     alt: str,  # what it shows, for those who cannot see it
@@ -36,6 +37,7 @@ def picture(
 class Panel(W.VBox):
     "A tab of the explorer: `draw` shows what the explorer holds, as the pickers say."
     title = "?"
+    needs_artifact = True   # a panel over stored runs draws without one
     def __init__(self, explorer):
         self.ex, self.seen, self.visible = explorer, None, False
         self.message = W.HTML()
@@ -44,17 +46,25 @@ class Panel(W.VBox):
     def renew(self): "The artifact is another one: fill the pickers."
     def draw(self): "Make the pictures."; raise NotImplementedError
 
-# %% ../../nbs/views/panel.ipynb #3e916ff8
+# %% ../../nbs/views/panel.ipynb #cf4e4526
 @patch
 def refresh(self:Panel, *_):
     "Draw if there is something to show and somebody looks; an error becomes a sentence."
     if not self.visible: return
     d = self.ex.distilled
-    if d is None: self.message.value = "Distil or load something first."; return
+    if d is None and self.needs_artifact: self.message.value = "Distil or load something first."; return
     def show():
         if self.seen is not d: self.seen = d; self.renew()
         self.draw()
     self.attempt(show, "Drawing …")
+
+@patch
+@contextmanager
+def hold(self:Panel):
+    "Within it, changes of pickers draw nothing."
+    was, self.visible = self.visible, False
+    try: yield
+    finally: self.visible = was
 
 @patch
 def attempt(self:Panel, action, said):
