@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['ARTIFACTS', 'FORMAT', 'Batch', 'register_artifact', 'Distilled', 'write_tensors', 'read_tensors', 'Images']
 
-# %% ../nbs/05_distilled.ipynb #bacdf864
-import json
+# %% ../nbs/05_distilled.ipynb #a33d06ec
+import importlib, json, pkgutil
 from pathlib import Path
 from typing import Iterator, NamedTuple
 import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
-from .core import ArtifactError, atomic_write, find, register
+from .core import ArtifactError, atomic_write, find, load_plugins, register
 from .data import Space
 
 # %% ../nbs/05_distilled.ipynb #bc53a850
@@ -39,7 +39,7 @@ def register_artifact(
         return register(ARTIFACTS, kind, "artifact")(cls)
     return _inner
 
-# %% ../nbs/05_distilled.ipynb #55e7ed75
+# %% ../nbs/05_distilled.ipynb #83a4fa22
 class Distilled(nn.Module):
     "A distilled data set; its parameters are what was learned."
     kind = None  # set by `register_artifact`
@@ -65,12 +65,16 @@ class Distilled(nn.Module):
     @property
     def n_bytes(self) -> int: "The same in bytes, at the precision it is saved in."; return sum(t.numel()*t.element_size() for t in self.stored)
     @property
+    def storage_ipc(self) -> float: "The same in real images a class: what an equal budget would hold."; return self.n_floats/(self.n_classes*torch.Size(self.shape).numel())
+    @property
+    def epoch_images(self) -> int: "Images a student sees in an epoch."; return self.n_classes*self.ipc
+    @property
     def label_kind(self) -> str: return "soft" if self.materialize().labels.is_floating_point() else "hard"
 
     def materialize(self, ipc=None) -> Batch: "The first `ipc` images of every class, class by class; default all."; raise NotImplementedError
     def blueprint(self) -> dict: "Constructor arguments beyond those of every artifact, JSON only."; return {}
 
-# %% ../nbs/05_distilled.ipynb #3e603c94
+# %% ../nbs/05_distilled.ipynb #63606e1c
 @patch
 def sample(self:Distilled,
     n: int,                      # images wanted; more than there are gives all
@@ -90,6 +94,15 @@ def epoch(self:Distilled,
     for idx in torch.randperm(len(full), generator=generator).to(full.images.device).split(batch_size): yield full[idx]
 
 @patch
+def chunks(self:Distilled,
+    size: int,                   # images a chunk; 0: all
+    generator: torch.Generator,  # CPU generator
+) -> Iterator[Tensor]:           # rows of `materialize()`, without end
+    "What a student inside a method trains on, step by step: no image comes again before all have come."
+    n = self.n_classes*self.ipc
+    while True: yield from torch.randperm(n, generator=generator).to(self.device).split(min(size or n, n))
+
+@patch
 def class_batch(self:Distilled, ipc=None, generator=None) -> Tensor:
     "Images by class, (C, ipc, c, H, W), with their graph: what a matching loss compares with real ones."
     return self.materialize(ipc).images.unflatten(0, (self.n_classes, -1))
@@ -106,7 +119,7 @@ def show(self:Distilled, ipc=None):
     from dd_nb.plots import image_grid
     return image_grid(self.pictures(ipc), self.classes)
 
-# %% ../nbs/05_distilled.ipynb #75385007
+# %% ../nbs/05_distilled.ipynb #c0f9d4f5
 @patch(as_prop=True)
 def usage(self:Distilled) -> str:
     "How to train on it, in words."
@@ -117,7 +130,7 @@ def usage(self:Distilled) -> str:
         f"{self.n_classes} classes x {self.ipc} images of {'x'.join(map(str, self.shape))}, {how}: test images must be treated alike.",
         f"Labels: {self.label_kind}. Learning rate of the student: {f'{lr:g}, learned with the images' if lr else 'free (the protocol says)'}.",
         f"Made with augmentation {self.recipe.get('augment') or 'none'}.",
-        f"Storage: {self.n_floats:,} numbers, {self.n_bytes:,} bytes."])
+        f"Storage: {self.n_floats:,} numbers, {self.n_bytes:,} bytes, as much as {self.storage_ipc:.3g} real images a class."])
 
 @patch
 def __repr__(self:Distilled):
@@ -154,7 +167,7 @@ def read_tensors(
     if header is None: raise ArtifactError(f"{path} is a safetensors file of another tool; expected {what}, as `distilled.save` writes it")
     return tensors, header
 
-# %% ../nbs/05_distilled.ipynb #cd0db3c2
+# %% ../nbs/05_distilled.ipynb #dfd332a3
 @patch
 def save(self:Distilled,
     path,  # file to write, usually *.safetensors
@@ -165,6 +178,12 @@ def save(self:Distilled,
     write_tensors(path, self.state_dict(), header, "a distilled data set")
     return Path(path)
 
+def _load_artifacts():
+    "Importing registers: our own kinds, and those of other packages."
+    import dd_nb.artifacts as pkg
+    for m in pkgutil.iter_modules(pkg.__path__): importlib.import_module(f"{pkg.__name__}.{m.name}")
+    load_plugins("dd_nb.artifacts")
+
 @patch(cls_method=True)
 def load(cls:Distilled,
     path,  # file written by `save`
@@ -173,6 +192,7 @@ def load(cls:Distilled,
     tensors, h = read_tensors(path, "a distilled data set")
     if h.get("format", 0) > FORMAT: raise ArtifactError(f"{path} was written by a newer dd_nb (format {h['format']}, known up to {FORMAT}); pip install -U dd-nb")
     if "kind" not in h: raise ArtifactError(f"{path} holds no distilled data set; expected a file that `distilled.save` wrote")
+    if h["kind"] not in ARTIFACTS: _load_artifacts()
     try:
         cls = find(ARTIFACTS, h["kind"], "kind of artifact")
         obj = cls(Space.from_dict(h["space"]), h["shape"], h["classes"], h["ipc"], h["recipe"], **h["blueprint"])

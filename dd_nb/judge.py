@@ -214,7 +214,7 @@ def _judge(source, data, jobs, p, base, images: int, epochs=None) -> Iterator[Ju
         yield Judged(name, seed, epoch, total, (i + 1)/len(jobs), dict(base, net=name, seed=seed, accuracy=accuracy, loss=loss,
             seconds=round(time.perf_counter() - start, 2), epochs=total, steps=steps, lr=q.lr, augment=strategy or "none", protocol=p.name))
 
-# %% ../nbs/08_judge.ipynb #626a77eb
+# %% ../nbs/08_judge.ipynb #4349e03e
 def evaluate_iter(
     distilled,            # Distilled, Run, a run's name or a file
     data=None,            # ImageData or name; default the data it was made from
@@ -233,7 +233,7 @@ def evaluate_iter(
     if d.recipe.get("student_lr"): p = replace(p, lr=float(d.recipe["student_lr"]))
     base = dict(artifact=name, method=d.recipe.get("method", "?"), data=data.name, ipc=d.ipc, floats=d.n_floats, bytes=d.n_bytes,
                 labels="hard" if p.labels == "hard" else d.label_kind)
-    return _kept(_judge(d.to(data.device), data, jobs, p, base, d.ipc*d.n_classes), run)
+    return _kept(_judge(d.to(data.device), data, jobs, p, base, d.epoch_images), run)
 
 def _nets(nets, data):
     nets = [nets] if isinstance(nets, str) else list(nets)

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['StepSize', 'TrajectoryMatching', 'MTT']
 
-# %% ../../nbs/methods/mtt.ipynb #acde51e7
+# %% ../../nbs/methods/mtt.ipynb #4311712b
 import tempfile
+from itertools import islice
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -79,16 +80,13 @@ def stretch(self:TrajectoryMatching, state):
     e, t = pick(self.experts), pick(self.max_start)
     return state.cache["experts"].load(e, t), state.cache["experts"].load(e, t + self.span)
 
-# %% ../../nbs/methods/mtt.ipynb #c51bbf36
+# %% ../../nbs/methods/mtt.ipynb #e16491cf
 @patch
 def student_batches(self:TrajectoryMatching, state, data, images, labels):
     "For each step of the student the rows of its images, and a function that gives (leaf, augmented images, labels)."
-    dsa, rng, order = DSA(self.strategy(data)), state.rng["synthetic"], []
-    size = min(self.batch_syn or len(images), len(images))
+    dsa, flow = DSA(self.strategy(data)), state.distilled.chunks(self.batch_syn, state.rng["synthetic"])
     rows, batches = [], []
-    for _ in range(self.syn_steps):
-        if not order: order = list(torch.randperm(len(images), generator=rng).split(size))
-        idx = order.pop(0).to(images.device)
+    for idx in islice(flow, self.syn_steps):
         def batch(idx=idx, draw=dsa.draw(1, state.rng["augment"], len(idx))):
             leaf = images.detach()[idx].requires_grad_()
             return leaf, dsa.apply(leaf, draw), labels.detach()[idx]
