@@ -79,15 +79,16 @@ def load_plugins(
             except Exception as e: broken_plugins[f"{group}:{ep.name}"] = f"{type(e).__name__}: {e}"
     return {k: v for k, v in broken_plugins.items() if k.startswith(group + ":")}
 
-# %% ../nbs/00_core.ipynb #7ba1d38e
+# %% ../nbs/00_core.ipynb #8578ce71
 def param(
     default,       # value used when nothing is said
     lo=None,       # smallest allowed value; also the slider's end
     hi=None,       # largest allowed value
     choices=None,  # the allowed values, if they can be listed
+    suggest=None,  # a function that lists values worth offering, others being allowed too
 ):
     "A dataclass field that knows its limits."
-    return field(default=default, metadata=dict(lo=lo, hi=hi, choices=choices))
+    return field(default=default, metadata=dict(lo=lo, hi=hi, choices=choices, suggest=suggest))
 
 # %% ../nbs/00_core.ipynb #f985a978
 def _convert(name, value, kind):

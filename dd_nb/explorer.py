@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['OTHER', 'CSS', 'Background', 'field_docs', 'form_field', 'status_line', 'result_table', 'Explorer']
 
-# %% ../nbs/10_explorer.ipynb #ced7c833
+# %% ../nbs/10_explorer.ipynb #a1a131ec
 import importlib, pkgutil, threading, time
 from contextlib import suppress
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from html import escape
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,7 +72,7 @@ def field_docs(
         except (OSError, TypeError, SyntaxError, IndentationError): pass      # a class typed into a cell has no source file: no tooltips
     return {f.name: " ".join(str(docs.get(f.name) or "").split()) for f in fields(cls)}
 
-# %% ../nbs/10_explorer.ipynb #cc94dd37
+# %% ../nbs/10_explorer.ipynb #beb4803b
 def form_field(
     f,           # dataclasses.Field
     value,       # what it shows at first
@@ -81,6 +81,7 @@ def form_field(
     "The widget for a hyper-parameter, by its type and limits."
     m, kw = f.metadata, dict(description=f.name, tooltip=doc, style=dict(description_width="96px"), layout=W.Layout(width="230px"))
     if m.get("choices"): return W.Dropdown(options=list(m["choices"]), value=value, **kw)
+    if m.get("suggest"): return W.Combobox(options=m["suggest"](), value=value, continuous_update=False, **kw)
     if isinstance(value, bool): return W.Checkbox(value=value, indent=True, **kw)
     if isinstance(value, int): return W.IntText(value=value, **kw)
     if isinstance(value, float): return W.FloatText(value=value, step=None, **kw)
@@ -133,7 +134,7 @@ class Explorer(W.VBox):
         "What the first press of Distil would otherwise wait for: plotting, and the embedded data."
         plots.png(plots.image_grid(self._load("digits").x_test[:10].float()/255, ["x"]*10), 80)
 
-# %% ../nbs/10_explorer.ipynb #3f2f7d1c
+# %% ../nbs/10_explorer.ipynb #15a1a22b
 @patch
 def _pickers(self:Explorer, first):
     w, wide = self.w, dict(style=dict(description_width="56px"))
@@ -161,11 +162,14 @@ def _refill(self:Explorer, *_):
     m, docs = method_config(w.method.value, self.dataset, w.ipc.value, w.preset.value), field_docs(cls)
     self.form = {f.name: form_field(f, getattr(m, f.name), docs[f.name]) for f in fields(cls)}
     w.form.children = tuple(self.form.values()) or (W.Label("This method has none."),)
-    w.about.value = f"<span>{escape(cls.__doc__ or '')}</span>"
+    about = [cls.__doc__ or ""]
+    with suppress(DDError):
+        if self.dataset in self._data and (said := m.explain(self._data[self.dataset], w.ipc.value)): about.append(said + ".")
+    w.about.value = f"<span>{escape(' '.join(about))}</span>"
     for f in self.form.values(): f.observe(self._refresh_buttons, "value")
     self._refresh_buttons()
 
-# %% ../nbs/10_explorer.ipynb #92d49a03
+# %% ../nbs/10_explorer.ipynb #f01415b2
 @patch(as_prop=True)
 def dataset(self:Explorer) -> str:
     "The chosen data set's name."
@@ -191,7 +195,7 @@ def chosen_run(self:Explorer):
     try: m = method_config(c["method"], c["data"], c["ipc"], c["preset"], **{k: v for k, v in c.items() if k in self.form})
     except DDError: return None
     m = m.resolve(get_device())
-    want = dict(method=m.name, data=c["data"], ipc=c["ipc"], seed=c["seed"], hyper=asdict(m))
+    want = dict(method=m.name, data=c["data"], ipc=c["ipc"], seed=c["seed"], hyper=m.describe())
     if c["data"] in self._data: want["fingerprint"] = self._data[c["data"]].fingerprint
     for p in Path(self.root).glob(f"{m.name}-*-ipc{c['ipc']}-s{c['seed']}-*/config.json"):
         with suppress(DDError):                                    # a damaged one is shown as such among the past runs

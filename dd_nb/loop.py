@@ -66,7 +66,7 @@ def register_method(
         return register(METHODS, name, "method")(cls)
     return _inner
 
-# %% ../nbs/07_loop.ipynb #dddfeb5e
+# %% ../nbs/07_loop.ipynb #ff89e8c8
 @dataclass(frozen=True, kw_only=True)
 class Method:
     "A way to distil; its fields are its hyper-parameters."
@@ -82,6 +82,11 @@ class Method:
 
     @property
     def first_update(self) -> int: "Steps before the first that changes the artifact; a network or experts are trained in them."; return 0
+    @property
+    def label(self) -> str: "What tables call it."; return self.name
+    def bind(self, data: str, ipc: int, preset: str) -> "Method": "With what follows from data, budget and preset filled in, for methods that hold another one."; return self
+    def describe(self) -> dict: "All hyper-parameters, as a run's configuration keeps them."; return asdict(self)
+    def explain(self, data: ImageData, ipc: int) -> str: "What the budget comes to, where that is not plain."; return ""
     def resolve(self, device) -> "Method": "With what is `auto` decided for this machine, so that it stands in the run's configuration."; return self
     def init(self, data: ImageData, ipc: int, rng: Streams) -> Distilled: "The artifact before the first step."; raise NotImplementedError(f"{type(self).__name__} must define init")
     def optimizers(self, distilled: Distilled) -> dict: "What improves it, by name."; return {}
@@ -117,7 +122,7 @@ def get_method(
     more = f"(Packages that failed to load: {'; '.join(f'{k}: {v}' for k, v in broken.items())})" if broken else ""
     return find(METHODS, name, "method", more)
 
-# %% ../nbs/07_loop.ipynb #405bc9ab
+# %% ../nbs/07_loop.ipynb #a7166052
 def method_config(
     method,                # name, or a Method that is ready
     data="digits",         # data set's name, for what its preset says
@@ -126,11 +131,11 @@ def method_config(
     **hyper,               # hyper-parameters that differ from the preset
 ) -> Method:
     "A method with its hyper-parameters for this data set and budget."
-    if isinstance(method, Method): return override(method, **hyper)
+    if isinstance(method, Method): return override(method, **hyper).bind(data, ipc, preset)
     cls = get_method(method)
     rules = find(cls.presets, preset, f"preset of {method}")
     layers = [rules.get("*", {}), cls.by_ipc(ipc, preset), rules.get(data, {}), rules.get((data, ipc), {})]
-    return override(cls(**{k: v for layer in layers for k, v in layer.items()}), **hyper)
+    return override(cls(**{k: v for layer in layers for k, v in layer.items()}), **hyper).bind(data, ipc, preset)
 
 # %% ../nbs/07_loop.ipynb #6cd60803
 @dataclass
@@ -153,12 +158,12 @@ def snapshot_steps(
     "At which steps to keep a picture: the first and the last, dense early."
     return {0, steps} | {round(steps**(i/n)) for i in range(n + 1)} if n else {steps}
 
-# %% ../nbs/07_loop.ipynb #9ec02773
+# %% ../nbs/07_loop.ipynb #15d3836a
 SNAPSHOT_IPC = 10  # images a class kept in a snapshot; more do not fit on a screen
 
 def run_config(method: Method, data: ImageData, ipc: int, seed: int, preset: str) -> dict:
     "What a run's folder and name say of it."
-    return dict(method=method.name, data=data.name, fingerprint=data.fingerprint, ipc=int(ipc), seed=int(seed), preset=preset, hyper=asdict(method),
+    return dict(method=method.name, data=data.name, fingerprint=data.fingerprint, ipc=int(ipc), seed=int(seed), preset=preset, hyper=method.describe(),
                 steps=method.n_steps, space=data.space.to_dict(), torch=torch.__version__)
 
 def distill_iter(
@@ -184,7 +189,7 @@ def distill_iter(
     shots = {0} | {m.first_update + s for s in snapshot_steps(m.n_steps - m.first_update, snapshots)}
     return _iterate(m, data.to(get_device(device)), config, run, resume, shots)
 
-# %% ../nbs/07_loop.ipynb #8e8d9b9d
+# %% ../nbs/07_loop.ipynb #990a78e9
 def _finite(losses, step, run) -> dict:
     "Losses as floats, or the error that keeps the last good images."
     losses = {k: float(v) for k, v in losses.items()}
@@ -208,7 +213,7 @@ def _begin(m, data, config, run, resume):
 
 def recipe(m: Method, data: ImageData, config: dict) -> dict:
     "What travels with the images: how they were made and are to be used."
-    return dict(method=m.name, data=data.name, seed=config["seed"], hyper=config["hyper"], paper=m.paper)
+    return dict(method=m.label, data=data.name, seed=config["seed"], hyper=config["hyper"], paper=m.paper)
 
 # %% ../nbs/07_loop.ipynb #4642e26d
 def _iterate(m, data, config, run, resume, picture_at):
@@ -304,7 +309,7 @@ def distill(
                 raise KeyboardInterrupt(f"stopped at step {e.step} of {e.steps}; the same call goes on from there ({e.run.name})")
     return e.run
 
-# %% ../nbs/07_loop.ipynb #cd707d27
+# %% ../nbs/07_loop.ipynb #7cfabf63
 @dataclass
 class Cost:
     "What a run is expected to take, from a few timed steps."
@@ -313,9 +318,10 @@ class Cost:
     peak_bytes: int    # memory of the process (CPU) or of the device (GPU)
     disk_bytes: int    # of the finished run: artifact, snapshots, and what it keeps beside them (experts)
     device: str
+    note: str=""       # what the budget comes to, where the method has something to say
     def __str__(self):
         t = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds/60:.0f} min" if self.seconds < 7200 else f"{self.seconds/3600:.1f} h"
-        return f"about {t} on {self.device} ({self.step_seconds*1e3:.3g} ms a step), {self.peak_bytes/2**20:,.0f} MB of memory, {self.disk_bytes/2**20:.1f} MB on disk"
+        return f"about {t} on {self.device} ({self.step_seconds*1e3:.3g} ms a step), {self.peak_bytes/2**20:,.0f} MB of memory, {self.disk_bytes/2**20:.1f} MB on disk" + (f"; {self.note}" if self.note else "")
 
 def _peak_bytes(device):
     if device.type == "cuda": return torch.cuda.max_memory_allocated(device)
@@ -356,4 +362,4 @@ def estimate(
     seconds = sum(n*t for (n, _), t in zip(parts, each))
     d = state.distilled
     pictures = min(ipc, SNAPSHOT_IPC)*d.n_classes*torch.Size(d.shape).numel()*len(snapshot_steps(m.n_steps))
-    return Cost(seconds, seconds/m.n_steps, _peak_bytes(device), d.n_bytes + pictures + 100*m.n_steps + m.disk_bytes(data), str(device))
+    return Cost(seconds, seconds/m.n_steps, _peak_bytes(device), d.n_bytes + pictures + 100*m.n_steps + m.disk_bytes(data), str(device), m.explain(data, ipc))
