@@ -5,7 +5,8 @@ import pandas as pd
 from common import RESULTS
 
 ROOT = Path(__file__).parents[1]
-ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "whole"]
+ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "whole"]
+ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
 csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
 
 def markdown(t: pd.DataFrame) -> str:
@@ -28,6 +29,14 @@ def accuracy(t, title) -> str:
     rows = [{title: f"`{m}`" if m != "whole" else "whole data"} | {f"{d}, IPC {i:g}": value(m, d, i) for d, i in cols} for m in ORDER if m in set(t.method)]
     return markdown(pd.DataFrame(rows))
 
+def ablation(t) -> str:
+    "Kinds of attention down, (data, IPC, norm of the students) across."
+    t = t.assign(norm=t.net.str.contains("norm=batch").map({True: "batch norm", False: "instance norm"}))
+    g = t.groupby(["method", "data", "ipc", "norm"]).accuracy.agg(["mean", "std"])
+    cell = ((100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"]).map("{:.1f}".format)).unstack(["data", "ipc", "norm"]).sort_index(axis=1).loc[list(ABLATION.values())].fillna("")
+    cell.columns = [f"{d}, IPC {i}, {n}" for d, i, n in cell.columns]
+    return markdown(cell.rename_axis("attention").reset_index())
+
 def speed(t) -> str:
     t = t.assign(s=t.seconds_a_step.map("{:.3f}".format), times=t.speedup.map("{:.1f} x".format), gap=t.loss_difference.map("{:.0e}".format))
     return markdown(t[["size", "net", "batch_real", "ipc", "side", "s", "times", "peak_mb", "gap"]].rename(columns=dict(batch_real="real a class", ipc="IPC", s="s a step", times="faster", peak_mb="peak MB", gap="loss difference")))
@@ -37,14 +46,17 @@ def blocks() -> dict:
     if (RESULTS/"digits_table.csv").exists(): t = csv("digits_table"); out["digits"] = accuracy(t, "digits, 5 seeds") + source(t, "digits_table")
     if (RESULTS/"quick_table.csv").exists():
         t = csv("quick_table")
+        parts = t[t.method.isin(ABLATION)].assign(method=t.method.map(ABLATION))
+        if parts.method.nunique() == 3: out["ablation"] = ablation(parts) + source(parts, "quick_table")
         kinds = [("quick", ~t.net.str.contains("norm=batch"), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
         out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
     if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")
     if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "before_mb", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
-    if (RESULTS/"ablation.csv").exists():
-        t = csv("ablation")
-        out["ablation"] = markdown(t.groupby(["data", "ipc", "variant"], sort=False).accuracy.agg(["mean", "std", "count"]).mul([100, 100, 1]).round(1).reset_index()) + source(t, "ablation")
+    if (RESULTS/"paper_table.csv").exists():
+        t = csv("paper_table")
+        g = t.groupby(["method", "data", "ipc", "net"], sort=False).agg(measured=("accuracy", "mean"), std=("accuracy", "std"), published=("published", "first"), minutes=("distil_seconds", "mean")).reset_index()
+        out["paper"] = markdown(g.assign(measured=(100*g.measured).round(1), std=(100*g["std"]).round(1), minutes=(g.minutes/60).round(1))) + source(t, "paper_table")
     if (RESULTS/"student_speed.csv").exists():
         t = csv("student_speed")
         out["student_speed"] = markdown(t.groupby(["side", "net", "ipc", "threads"], sort=False).agg(seconds=("seconds", "mean"), accuracy=("accuracy", "mean"), std=("accuracy", "std")).round(4).reset_index()) + source(t, "student_speed")
