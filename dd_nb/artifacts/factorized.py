@@ -101,7 +101,7 @@ def begin(self:Hallucinators,
         for w, b, fan_in in ((self.enc_weight, self.enc_bias, self.c_in*self.kernel**2), (self.dec_weight, self.dec_bias, self.c_out*self.kernel**2)): uniform(w, fan_in), uniform(b, fan_in)
     return self
 
-# %% ../../nbs/artifacts/factorized.ipynb #b86cb1a7
+# %% ../../nbs/artifacts/factorized.ipynb #b230f78e
 @dataclass(frozen=True)
 class Budget:
     "Bases and hallucinators, and what they cost."
@@ -112,8 +112,9 @@ class Budget:
     kernel: int
     floats: int          # numbers stored
     images: float        # the same in real images a class
+    grey: bool           # bases have one channel where images have more
     def __str__(self):
-        kind = "grey bases" if self.c_in == 1 else "bases"
+        kind = ("grey " if self.grey else "") + ("basis" if self.bpc == 1 else "bases")
         return f"{self.bpc} {kind} a class x {self.n} hallucinators = {self.bpc*self.n} images a class, stored in the room of {self.images:.2f}"
 
 def budget(
@@ -128,7 +129,7 @@ def budget(
     c, *size = shape
     c_in, mid = c_in or c, mid or c
     floats = classes*bpc*c_in*size[0]*size[1] + n*hallucinator_floats(c_in, c, size, mid, kernel)
-    return Budget(bpc, n, c_in, mid, kernel, floats, floats/(classes*c*size[0]*size[1]))
+    return Budget(bpc, n, c_in, mid, kernel, floats, floats/(classes*c*size[0]*size[1]), c_in < c)
 
 def fit_budget(
     ipc: float,          # images a class that may not be exceeded

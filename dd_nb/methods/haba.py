@@ -49,7 +49,7 @@ def adversary_loss(
     y = labels.repeat(2)
     return task*F.cross_entropy(logits.flatten(0, 1), y) + like*(1 - likeness(e)) + contrast*supervised_contrast(e.flatten(0, 1), y)
 
-# %% ../../nbs/methods/haba.ipynb #aa1dcdce
+# %% ../../nbs/methods/haba.ipynb #e0982c25
 def objectives() -> list: "Methods whose objective HaBa can use."; return [n for n in list_methods() if issubclass(get_method(n), Objective)]
 
 def _pairs(text: str) -> dict:
@@ -77,7 +77,7 @@ class HaBa(Method):
     pairs: str = param("class", choices=("class", "batch", "all"))   # what the objective sees: a hallucinator a class, one for all, or every pair
     learn: str = param("both", choices=("both", "bases", "hallucinators"))  # the paper's ablation: one factor kept as it began
     lr_bases: float = param(0., 0, 1e6)    # step size of bases (SGD); 0: the objective's for images
-    hal_factor: float = param(1., 0, 1e3)  # step size of hallucinators, as a multiple of that of bases
+    hal_factor: float = param(.01, 0, 1e3)  # step size of hallucinators, as a multiple of that of bases
     momentum: float = param(-1., -1, 1)    # of both; -1: the objective's
     l_cos: float = param(.1, 0, 1e3)       # weight of likeness, for bases and hallucinators; 0: no game
     l_task: float = param(1., 0, 1e3)      # weights of the adversary: class,
