@@ -91,7 +91,7 @@ def _epoch(self, expert: int, moment: int) -> float:
     return loss
 Experts.start, Experts.train, Experts.epoch = _start, _train, _epoch
 
-# %% ../../nbs/methods/trajectories.ipynb #393f50f1
+# %% ../../nbs/methods/trajectories.ipynb #0b51f68e
 def walk(
     flat: Flat,
     theta: Tensor,     # (P,) where the student starts
@@ -124,8 +124,9 @@ def trajectory_gradient(
     exact: bool=True,  # False: TESLA's truncation
 ) -> tuple:            # (loss, gradient by lr)
     "Distance to the expert and its derivatives, with the graph and the images of one step at a time (and T vectors of parameters beside it)."
-    far = (way[0] - target).square().sum().clamp(min=1e-12)
-    v, lr = 2*(way[-1] - target)/far, lr.detach()
+    far, lr = (way[0] - target).square().sum(), lr.detach()
+    if not far > 1e-12: return torch.zeros_like(far), torch.zeros_like(lr)     # an expert that stood still says nothing
+    v = 2*(way[-1] - target)/far
     loss, dlr = (way[-1] - target).square().sum()/far, torch.zeros_like(lr)
     for i in reversed(range(len(batches))):
         g, along, bend = _pull(flat, way[i], v, batches[i], exact)
