@@ -1,4 +1,4 @@
-"""The bases view in a real JupyterLab: a factorized artifact is loaded, a cell of the matrix clicked, two hallucinators blended, diversity drawn."""
+"""The bases view in a real JupyterLab: a factorized artifact is loaded, cells of the matrix clicked, pairs blended, diversity drawn."""
 import re
 import pytest
 from playwright.sync_api import expect
@@ -6,15 +6,19 @@ from browser import jupyterlab, page_on, workspace
 from dd_nb.artifacts.factorized import Factorized, budget
 from dd_nb.core import generator
 from dd_nb.data import load_data
+from dd_nb.distilled import Images
 from test_explorer_browser import button, choose, run_cell_with, shot, status, tab
 
 @pytest.fixture(scope="module")
 def ex(tmp_path_factory):
+    "The explorer in a workspace that holds a factorized artifact and a plain one."
     folder = tmp_path_factory.mktemp("workspace")
     workspace(folder)
     data = load_data("digits")
-    recipe = dict(method="haba + dm", data="digits", hyper={})
-    Factorized.start(data, 4, budget(3, 4, data.shape, 10), generator(0), how="identity", recipe=recipe).save(folder/"pairs.safetensors")
+    pairs = Factorized.start(data, 4, budget(3, 4, data.shape, 10), generator(0), recipe=dict(method="haba + dm", data="digits", hyper={}))
+    pairs.hallucinators.begin(generator(1), "identity", noise=.6)                # so that a person can tell the hallucinators apart
+    pairs.save(folder/"pairs.safetensors")
+    Images.start(data, 2, generator(0), recipe=dict(method="random", data="digits")).save(folder/"plain.safetensors")
     with jupyterlab(folder) as (url, token), page_on(url, token, "index.ipynb") as page:
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)
         page.keyboard.press("Control+b")
@@ -24,32 +28,91 @@ def ex(tmp_path_factory):
         panel.scroll_into_view_if_needed()
         yield panel
 
-def test_bases_panel(ex):
-    page = ex.page
+def load(ex, name):
+    tab(ex, "Runs")
+    ex.get_by_label("From", exact=True).fill(name); ex.get_by_label("From", exact=True).press("Tab")
+    button(ex, "Load file").click()
+
+def pair(ex): return ex.locator("img[alt*='through hallucinator']")
+def strip(ex): return ex.locator("img[alt^='from b'][alt*='of class']")
+def matrix(ex): return ex.locator(".js-plotly-plot:visible").first
+def has(what, words): expect(what).to_have_attribute("alt", re.compile(words), timeout=20_000)
+
+def click_cell(ex, basis, hallucinator, right=0, down=0):
+    "Click where the eye sees the pair, in a picture of 4.5 x 2.7 inches: names take .5 on the left and .3 above, cells .8; right and down in parts of a cell, from its middle."
+    box = matrix(ex).locator(".nsewdrag").bounding_box()
+    x, y = (.5 + .8*(hallucinator + .5 + right))/4.5, (.3 + .8*(basis - .5 + down))/2.7
+    ex.page.mouse.click(box["x"] + x*box["width"], box["y"] + y*box["height"])
+
+def test_matrix_and_pair(ex):
     tab(ex, "Bases")
     expect(ex.get_by_text("Distil or load something first.")).to_be_visible()
-    tab(ex, "Runs")
-    ex.get_by_label("From", exact=True).fill("pairs.safetensors"); ex.get_by_label("From", exact=True).press("Tab")
-    button(ex, "Load file").click()
+    load(ex, "pairs.safetensors")
     expect(status(ex)).to_contain_text("3 bases a class x 4 hallucinators = 12 images a class", timeout=10_000)
     tab(ex, "Bases")
-    pair, strip = ex.locator("img[alt*='through hallucinator']"), ex.locator("img[alt*='of class'][alt^='from b']")
-    expect(pair).to_have_attribute("alt", re.compile("basis 1 of class 0 through hallucinator 1"), timeout=20_000)
+    has(pair(ex), "basis 1 of class 0 through hallucinator 1")
+    expect(ex.get_by_text("Class 0: 3 bases down, 4 hallucinators across.")).to_be_visible()
+    picture = matrix(ex).locator(".layer-below image, .imagelayer image").first
+    expect(picture).to_have_attribute("href", re.compile("^data:image/png"), timeout=10_000)
+    before = picture.get_attribute("href")
     choose(ex, "Images of", "6")
-    expect(pair).to_have_attribute("alt", re.compile("basis 1 of class 6"), timeout=10_000)
-    matrix = ex.locator(".js-plotly-plot:visible .nsewdrag").first
-    box = matrix.bounding_box()
-    page.mouse.click(box["x"] + .9*box["width"], box["y"] + .85*box["height"])      # last hallucinator, last basis
-    expect(pair).to_have_attribute("alt", re.compile("basis 3 of class 6 through hallucinator 4"), timeout=10_000)
-    choose(ex, "Hallucinator", "h2")                                                 # the same from the keyboard's side
-    expect(pair).to_have_attribute("alt", re.compile("basis 3 of class 6 through hallucinator 2"), timeout=10_000)
-    before = strip.get_attribute("src")
+    has(pair(ex), "basis 1 of class 6")
+    expect(picture).not_to_have_attribute("href", before, timeout=10_000)          # the matrix is the other class's
+    click_cell(ex, 3, 4)
+    has(pair(ex), "basis 3 of class 6 through hallucinator 4")
+    expect(ex.get_by_label("Basis", exact=True)).to_have_value("b3"); expect(ex.get_by_label("Hallucinator", exact=True)).to_have_value("h4")
+    mark = matrix(ex).locator(".shapelayer path").first
+    there = mark.get_attribute("d")
+    click_cell(ex, 1, 2, right=.35, down=-.35)                                     # near a corner it is still this cell
+    has(pair(ex), "basis 1 of class 6 through hallucinator 2")
+    expect(mark).not_to_have_attribute("d", there)                                  # the frame moved along
+    click_cell(ex, 2, 3, right=-.35, down=.35)
+    has(pair(ex), "basis 2 of class 6 through hallucinator 3")
+
+def test_keyboard(ex):
+    "The lists do what a click does, and the slider moves the blend."
+    choose(ex, "Hallucinator", "h2"); has(pair(ex), "basis 2 of class 6 through hallucinator 2")
+    basis = ex.get_by_label("Basis", exact=True)
+    basis.focus()
+    for key in ("Space", "ArrowDown", "Enter"): ex.page.keyboard.press(key)         # opened first: JupyterLab keeps arrows on a closed list for itself
+    has(pair(ex), "basis 3 of class 6 through hallucinator 2")
+    has(strip(ex), "from b3, h2 to b3, h4 of class 6, at 0.50")
+    before = strip(ex).get_attribute("src")
     slider = ex.locator(".widget-slider:visible", has_text="Blend").locator("[role=slider]")
     slider.focus()
-    for _ in range(6): slider.press("ArrowRight")
-    expect(strip).to_have_attribute("alt", re.compile("from b3, h2 to b3, h4 of class 6, at 0.30"), timeout=10_000)
-    assert strip.get_attribute("src") != before
+    for _ in range(4): slider.press("ArrowLeft")
+    has(strip(ex), "at 0.30$")
+    assert strip(ex).get_attribute("src") != before
+    choose(ex, "Between", "bases"); choose(ex, "Partner", "b1")
+    has(strip(ex), "from b3, h2 to b1, h2 of class 6, at 0.30")
+
+def test_diversity(ex):
     button(ex, "Diversity").click()
-    expect(ex.locator(".js-plotly-plot:visible")).to_have_count(2, timeout=30_000)
-    expect(ex.get_by_text("same hallucinator").first).to_be_visible()
-    shot(page, "10-bases")
+    boxes = ex.locator(".js-plotly-plot:visible")
+    expect(boxes).to_have_count(2, timeout=30_000)
+    expect(boxes.nth(1).locator(".boxlayer path.box")).to_have_count(4, timeout=10_000)
+    expect(ex.get_by_text("Mean distance, all classes: same basis")).to_contain_text("real, 4 a class")
+    ex.get_by_role("tab", name="Bases", exact=True).evaluate("e => e.scrollIntoView({block: 'start'})")      # the whole view fits a screen
+    for what in (matrix(ex), pair(ex), strip(ex), boxes.nth(1)): expect(what).to_be_in_viewport(ratio=.99)
+    shot(ex.page, "10-bases")
+
+def test_nothing_is_cut_off(ex):
+    "At 1280 x 800: pickers, pictures and plots within the panel's width, names in full, pictures not shrunk."
+    edge = ex.bounding_box()
+    for el in ex.locator("button:visible:not(.modebar-btn), select:visible, input:visible, img:visible, .js-plotly-plot:visible").all():
+        box = el.bounding_box()
+        assert box["x"] + box["width"] <= edge["x"] + edge["width"] + 2, el.evaluate("e => e.outerHTML.slice(0, 200)")
+    clipped = ex.locator(".widget-label:visible").evaluate_all("els => els.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)")
+    assert not clipped, f"labels cut off: {clipped}"
+    shrunk = ex.locator("img:visible").evaluate_all("els => els.filter(e => e.clientWidth < e.naturalWidth).map(e => e.alt)")
+    assert not shrunk, f"pictures shrunk: {shrunk}"
+    m, p = matrix(ex).bounding_box(), pair(ex).bounding_box()
+    assert p["x"] >= m["x"] + m["width"] and abs(p["y"] - m["y"]) < 30, "the enlarged pair stands beside the matrix"
+
+def test_other_artifacts_are_told_in_words(ex):
+    load(ex, "plain.safetensors")
+    expect(status(ex)).to_contain_text("Loaded Images(random", timeout=10_000)
+    tab(ex, "Bases")
+    expect(ex.get_by_text("This view takes HaBa's bases and hallucinators apart")).to_be_visible(timeout=10_000)
+    expect(pair(ex)).to_be_hidden()
+    assert ex.locator("[role=alert]").count() == 0 and ex.page.locator("text=Traceback").count() == 0
