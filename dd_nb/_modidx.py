@@ -211,6 +211,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'dd_nb.distilled.Distilled.n_classes': ('nbs/distilled.html#distilled.n_classes', 'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Distilled.n_floats': ('nbs/distilled.html#distilled.n_floats', 'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Distilled.pictures': ('nbs/distilled.html#distilled.pictures', 'dd_nb/distilled.py'),
+                                 'dd_nb.distilled.Distilled.refit': ('nbs/distilled.html#distilled.refit', 'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Distilled.sample': ('nbs/distilled.html#distilled.sample', 'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Distilled.save': ('nbs/distilled.html#distilled.save', 'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Distilled.show': ('nbs/distilled.html#distilled.show', 'dd_nb/distilled.py'),

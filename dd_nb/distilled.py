@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ARTIFACTS', 'FORMAT', 'Batch', 'register_artifact', 'Distilled', 'write_tensors', 'read_tensors', 'Images']
 
-# %% ../nbs/05_distilled.ipynb #a33d06ec
+# %% ../nbs/05_distilled.ipynb #b4b32c10
 import importlib, json, pkgutil
 from pathlib import Path
 from typing import Iterator, NamedTuple
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
 from .core import ArtifactError, atomic_write, find, load_plugins, register
-from .data import Space
+from .data import Space, load_data
 
 # %% ../nbs/05_distilled.ipynb #bc53a850
 class Batch(NamedTuple):
@@ -74,7 +74,7 @@ class Distilled(nn.Module):
     def materialize(self, ipc=None) -> Batch: "The first `ipc` images of every class, class by class; default all."; raise NotImplementedError
     def blueprint(self) -> dict: "Constructor arguments beyond those of every artifact, JSON only."; return {}
 
-# %% ../nbs/05_distilled.ipynb #63606e1c
+# %% ../nbs/05_distilled.ipynb #c11a6a21
 @patch
 def sample(self:Distilled,
     n: int,                      # images wanted; more than there are gives all
@@ -111,7 +111,13 @@ def class_batch(self:Distilled, ipc=None, generator=None) -> Tensor:
 @torch.no_grad()
 def pictures(self:Distilled, ipc=None) -> Tensor:
     "Images a person looks at: (C * ipc, c, H, W) in 0..1, class by class, on the CPU."
+    self.refit()
     return self.space.decode(self.materialize(ipc).images).cpu()
+
+@patch
+def refit(self:Distilled):
+    "Fit a whitening transform again that a file does not hold: on the data that the artifact was made from."
+    if self.space.kind == "zca" and self.space.fitted is None and self.recipe.get("data"): self.space = load_data(self.recipe["data"]).with_zca(self.space.eps).space
 
 @patch
 def show(self:Distilled, ipc=None):

@@ -71,7 +71,7 @@ def test_compare_sets_runs_side_by_side(own_runs, tmp_path, capsys):
     for name in ("random-digits-ipc1-s0", "random-digits-ipc1-s1", "herding"): here(capsys, "evaluate", name, "--nets", "mlp,lenet", "--seeds", "1")
     code, out, err = here(capsys, "compare", "random", "herding", "-o", tmp_path/"t.tex")
     assert code == 0, err
-    assert re.search(r"(?m)^random, IPC 1 +\d\d\.\d ± \d+\.\d +\d\d\.\d ± \d", out) and re.search(r"(?m)^herding, IPC 1 +\d\d\.\d +\d\d\.\d +\d\d\.\d$", out), out
+    assert re.search(r"(?m)^random, IPC 1 +3 kB +\d\d\.\d ± \d+\.\d +\d\d\.\d ± \d", out) and re.search(r"(?m)^herding, IPC 1 +3 kB +\d\d\.\d +\d\d\.\d +\d\d\.\d$", out), out
     assert r"random, IPC 1 & " in (tmp_path/"t.tex").read_text()
 
 def test_dry_run_stores_nothing(own_runs, capsys):

@@ -137,7 +137,7 @@ def test_compare_panel(page, ex, lab):
     runs.select_option(index=[0, 1])
     table = ex.locator("table.dd-table:visible")
     expect(table).to_contain_text("random, IPC 1", timeout=20_000)
-    assert re.search(r"dm, IPC 1\s+\d\d\.\d ± \d+\.\d\s+\d\d\.\d ± ", table.inner_text()), table.inner_text()
+    assert re.search(r"dm, IPC 1\s+3 kB\s+\d\d\.\d ± \d+\.\d\s+\d\d\.\d ± ", table.inner_text()), table.inner_text()
     expect(ex.locator(".barlayer .point path:visible")).to_have_count(4, timeout=10_000)
     button(ex, "Save table").click()
     expect(ex.get_by_text("Saved to comparison.tex")).to_be_visible(timeout=10_000)

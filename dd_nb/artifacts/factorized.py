@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DENSE', 'Hallucinators', 'hallucinator_floats', 'Budget', 'budget', 'fit_budget', 'Factorized']
 
-# %% ../../nbs/artifacts/factorized.ipynb #058de378
+# %% ../../nbs/artifacts/factorized.ipynb #347dde23
 from dataclasses import dataclass
 from itertools import count
 from typing import Iterator
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
 from fastcore.basics import patch
-from ..core import IPCError
+from ..core import ConfigError, IPCError
 from ..distilled import Batch, Distilled, Images, register_artifact
 
 # %% ../../nbs/artifacts/factorized.ipynb #483691cf
@@ -101,7 +101,7 @@ def begin(self:Hallucinators,
         for w, b, fan_in in ((self.enc_weight, self.enc_bias, self.c_in*self.kernel**2), (self.dec_weight, self.dec_bias, self.c_out*self.kernel**2)): uniform(w, fan_in), uniform(b, fan_in)
     return self
 
-# %% ../../nbs/artifacts/factorized.ipynb #b230f78e
+# %% ../../nbs/artifacts/factorized.ipynb #6ff1dcb0
 @dataclass(frozen=True)
 class Budget:
     "Bases and hallucinators, and what they cost."
@@ -127,6 +127,7 @@ def budget(
 ) -> Budget:
     "What bases and hallucinators cost."
     c, *size = shape
+    if kernel > min(size): raise ConfigError(f"a kernel of {kernel} does not fit into images of {'x'.join(map(str, size))}; expected at most {min(size)}")
     c_in, mid = c_in or c, mid or c
     floats = classes*bpc*c_in*size[0]*size[1] + n*hallucinator_floats(c_in, c, size, mid, kernel)
     return Budget(bpc, n, c_in, mid, kernel, floats, floats/(classes*c*size[0]*size[1]), c_in < c)

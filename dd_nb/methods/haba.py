@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['MTT_PAPER', 'likeness', 'supervised_contrast', 'adversary_loss', 'objectives', 'HaBa']
 
-# %% ../../nbs/methods/haba.ipynb #942f9b9e
+# %% ../../nbs/methods/haba.ipynb #46823e0a
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ def adversary_loss(
     y = labels.repeat(2)
     return task*F.cross_entropy(logits.flatten(0, 1), y) + like*(1 - likeness(e)) + contrast*supervised_contrast(e.flatten(0, 1), y)
 
-# %% ../../nbs/methods/haba.ipynb #e0982c25
+# %% ../../nbs/methods/haba.ipynb #b156bc41
 def objectives() -> list: "Methods whose objective HaBa can use."; return [n for n in list_methods() if issubclass(get_method(n), Objective)]
 
 def _pairs(text: str) -> dict:
@@ -73,12 +73,12 @@ class HaBa(Method):
     kernel: int = param(3, 1, 9)           # of encoder and decoder
     grey: str = param("auto", choices=("auto", "yes", "no"))  # grey bases; auto: only where colour does not fit the budget
     init: str = param("real", choices=("real", "noise"))      # bases
-    begin: str = param("identity", choices=("release", "identity"))  # hallucinators: PyTorch's random weights, or passing images unchanged
-    pairs: str = param("class", choices=("class", "batch", "all"))   # what the objective sees: a hallucinator a class, one for all, or every pair
-    learn: str = param("both", choices=("both", "bases", "hallucinators"))  # the paper's ablation: one factor kept as it began
+    begin: str = param("auto", choices=("auto", "release", "identity"))  # hallucinators: PyTorch's random weights, or passing images unchanged; auto: release as published with MTT, else identity
+    pairs: str = param("class", choices=("class", "batch", "all"))   # what the objective sees: a hallucinator a class, one for all, or every pair; MTT's student always takes one for a chunk
+    learn: str = param("both", choices=("both", "bases", "hallucinators"))  # ablation: one factor kept as it began
     lr_bases: float = param(0., 0, 1e6)    # step size of bases (SGD); 0: the objective's for images
-    hal_factor: float = param(.01, 0, 1e3)  # step size of hallucinators, as a multiple of that of bases
-    momentum: float = param(-1., -1, 1)    # of both; -1: the objective's
+    hal_factor: float = param(0., 0, 1e3)  # step size of hallucinators, as a multiple of that of bases; 0: auto, 1 as published with MTT, else 0.01
+    momentum: float = param(-1., -1, 1)    # of both; -1: 0.95 as published with MTT, else the objective's
     l_cos: float = param(.1, 0, 1e3)       # weight of likeness, for bases and hallucinators; 0: no game
     l_task: float = param(1., 0, 1e3)      # weights of the adversary: class,
     l_like: float = param(.1, 0, 1e3)      # likeness of the two images of a basis,
@@ -89,20 +89,25 @@ class HaBa(Method):
     augment: str = param("auto")           # DSA strategy there
     presets: ClassVar[dict] = {
         "quick": {"*": dict(adversary="convnet:width=32", chunk=100)},
-        "paper": {"*": dict(objective="mtt", begin="release", momentum=.95)}}
+        "paper": {"*": dict(objective="mtt")}}
 
-# %% ../../nbs/methods/haba.ipynb #69b6385b
+# %% ../../nbs/methods/haba.ipynb #42f6ec50
 @patch
 def bind(self:HaBa, data, ipc, preset):
     "The objective with its hyper-parameters for this data set and budget."
     if self.objective not in objectives(): raise ConfigError(f"objective = {self.objective!r} learns no images by gradients; HaBa takes one of {', '.join(objectives())}")
-    paper = MTT_PAPER | ({("cifar10", 50): dict(max_start=20, student_lr=.01)}.get((data, ipc), {})) if (self.objective, preset) == ("mtt", "paper") else {}
-    out = copy.copy(self)
-    object.__setattr__(out, "_inner", method_config(self.objective, data, ipc, preset, **(paper | _pairs(self.options))))
+    published = (self.objective, preset) == ("mtt", "paper")
+    own = MTT_PAPER | ({("cifar10", 50): dict(max_start=20, student_lr=.01)}.get((data, ipc), {})) if published else {}
+    auto = dict(begin="release", hal_factor=1., momentum=.95) if published else dict(begin="identity", hal_factor=.01)
+    out = replace(self, **{k: v for k, v in auto.items() if getattr(self, k) in ("auto", 0., -1.)})
+    object.__setattr__(out, "_inner", method_config(self.objective, data, ipc, preset, **(own | _pairs(self.options))))
     return out
 
 @patch(as_prop=True)
-def inner(self:HaBa) -> Objective: "The objective's method."; return getattr(self, "_inner", None) or self.bind("digits", 1, "quick")._inner
+def inner(self:HaBa) -> Objective:
+    "The objective's method."
+    if not hasattr(self, "_inner"): raise ConfigError("this HaBa does not know data and budget yet, so its objective has no settings; make it by method_config('haba', data, ipc, ...)")
+    return self._inner
 @patch(as_prop=True)
 def n_steps(self:HaBa): return self.inner.n_steps
 @patch(as_prop=True)
@@ -134,7 +139,7 @@ def check(self:HaBa, data, ipc):
 @patch
 def strategy(self:HaBa, data): return self.inner.strategy(data) if self.augment == "auto" and self.inner.strategy(data) not in ("none", "") else dsa_for(data) if self.augment == "auto" else self.augment
 
-# %% ../../nbs/methods/haba.ipynb #cec82149
+# %% ../../nbs/methods/haba.ipynb #4501a76e
 @patch
 def setup(self:HaBa, state, data, ipc):
     self.inner.setup(state, data, ipc)                       # its networks, experts, learned step size
@@ -161,6 +166,7 @@ def two_views(self:HaBa, state, data):
 def step(self:HaBa, state, data):
     if state.step < self.first_update: return self.inner.step(state, data)
     factors, adversary = list(state.distilled.parameters()), state.modules.get("adversary")
+    for p in factors: p.grad = None                              # one that is frozen has no optimiser to do it
     for o in state.optimizers.values(): o.zero_grad(set_to_none=True)
     losses = self.inner.accumulate(state, data)
     if adversary is not None:

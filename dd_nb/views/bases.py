@@ -20,9 +20,10 @@ from ..artifacts.factorized import Factorized
 from ..judge import fit_data
 from .panel import Panel, picture, register_panel
 
-# %% ../../nbs/views/bases.ipynb #c14387a9
+# %% ../../nbs/views/bases.ipynb #f604c6c8
 def _decoded(d, x: Tensor) -> Tensor:
     "Images or bases as pictures, ... x c x H x W in 0..1 on the CPU; a grey basis is repeated to the image's channels first."
+    d.refit()
     x = x.detach().expand(*x.shape[:-3], d.shape[0], -1, -1)
     return d.space.decode(x.reshape(-1, *d.shape)).cpu().view(x.shape)
 

@@ -16,7 +16,7 @@ from ..judge import summarize
 from ..store import Run, load_run, runs as all_runs
 from .panel import Panel, register_panel
 
-# %% ../../nbs/views/compare.ipynb #9e3ecfec
+# %% ../../nbs/views/compare.ipynb #c29cf613
 def labels(
     found: list,  # Runs
 ) -> list:        # a name for each, alike for those that differ only in seed
@@ -24,11 +24,11 @@ def labels(
     configs = [r.config for r in found]
     def name(c):
         alike = [o for o in configs if (o["method"], o["ipc"]) == (c["method"], c["ipc"])]
-        differ = [k for k in c["hyper"] if len({str(o["hyper"].get(k)) for o in alike}) > 1]
+        differ = [k for k in c["hyper"] if len({str(o["hyper"][k]) for o in alike if k in o["hyper"]}) > 1]     # what only some have follows from another: HaBa's objective
         return ", ".join([c["method"], f"IPC {c['ipc']}", *(f"{k} {c['hyper'][k]}" for k in differ)])
     return [name(c) for c in configs]
 
-# %% ../../nbs/views/compare.ipynb #cf77c09b
+# %% ../../nbs/views/compare.ipynb #b7b395ae
 def gather(
     found: list,         # runs: names, beginnings of names, or Runs
     protocol: str=None,  # default the one most students were trained by
@@ -46,9 +46,12 @@ def gather(
     known = table.protocol.value_counts()
     if protocol is None: protocol = known.index[0]
     if protocol not in known: raise ConfigError(f"none of these runs was judged by protocol {protocol!r}; there is {', '.join(known.index)}")
-    return table[table.protocol == protocol].reset_index(drop=True)
+    table = table[table.protocol == protocol].reset_index(drop=True)
+    lost = sorted({r.name for r in found} - set(table.run))
+    if lost: raise ConfigError(f"judged, but not by protocol {protocol!r}: {', '.join(lost)}; evaluate by it, leave them out, or name another protocol ({', '.join(known.index)})")
+    return table
 
-# %% ../../nbs/views/compare.ipynb #2ae7a8ea
+# %% ../../nbs/views/compare.ipynb #b4f035b1
 def net_table(
     table,                # DataFrame from `gather`, or from `evaluate` on several artifacts
     bounds=None,          # DataFrame from `bounds`: two more lines
@@ -62,7 +65,8 @@ def net_table(
     cell = lambda m, e: "" if m != m else f"{100*m:.1f}" + ("" if e != e else f" ± {100*e:.1f}")
     wide = {v: s.pivot(index="artifact", columns="net", values=v).reindex(index=list(dict.fromkeys(s.artifact)), columns=order) for v in ("mean", spread)}
     out = pd.DataFrame({n: [cell(m, e) for m, e in zip(wide["mean"][n], wide[spread][n])] for n in order}, index=wide["mean"].index)
-    if len(order) > 1: out["others' mean"] = [cell(m, float("nan")) for m in wide["mean"][order[1:]].mean(axis=1, skipna=False)]
+    if "bytes" in s: out.insert(0, "stored", [f"{s[s.artifact == a].bytes.iloc[0]/1000:,.0f} kB" for a in out.index])
+    if len(order) > 1: out[f"mean without {order[0]}"] = [cell(m, float("nan")) for m in wide["mean"][order[1:]].mean(axis=1, skipna=False)]
     return out.rename_axis("trained on")
 
 # %% ../../nbs/views/compare.ipynb #e8e1e23d
