@@ -28,6 +28,17 @@ def write(rows, name, args):
     out = args.out or (None if args.quick else RESULTS/f"{name}.csv")
     if out: atomic_write(out, table.to_csv(index=False)); print(f"-> {out}")
 
+def merge(table, out, key):
+    "Rows go into the CSV in place of those with the same key; all others stay, so that a table can be made in parts, also side by side."
+    import fcntl
+    with open(out.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if out.exists():
+            old = pd.read_csv(out)
+            table = pd.concat([old[~old.set_index(key).index.isin(table.set_index(key).index)], table], ignore_index=True)
+        atomic_write(out, table.to_csv(index=False))
+    return table
+
 def reset_peak(device):
     gc.collect()
     if device.type == "cuda": torch.cuda.reset_peak_memory_stats()

@@ -1,9 +1,8 @@
 """Every method with its `quick` preset on real images: IPC 1 and 10, ConvNet students of width 64 with instance and with batch norm, `quick` protocol."""
-import fcntl, tempfile
+import tempfile
 import pandas as pd
-from common import RESULTS, arguments, stamp, write
+from common import RESULTS, arguments, merge, stamp
 from dd_nb import bounds, distill, evaluate, load_data
-from dd_nb.core import atomic_write
 
 ALL = "random,herding,kcenter,dc,dsa,dm,mtt,datadam,atom"
 args = arguments(__doc__, data=dict(default="cifar10,fashion_mnist,mnist", help="data sets, with commas"), methods=dict(default=ALL),
@@ -20,14 +19,7 @@ def keep(parts):
     "Rows of other data, methods and IPCs stay, so that the table can be made in parts."
     t = pd.concat(parts, ignore_index=True).drop(columns="artifact").assign(precision=args.precision, **stamp())
     t["data"] = t.data.map(label)
-    if args.quick: return t
-    with open(out.with_suffix(".lock"), "w") as lock:      # parts may be made side by side
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if out.exists():
-            old = pd.read_csv(out)
-            t = pd.concat([old[~old.set_index(KEY).index.isin(t.set_index(KEY).index)], t], ignore_index=True)
-        atomic_write(out, t.to_csv(index=False))
-    return t
+    return t if args.quick else merge(t, out, KEY)
 
 root = tempfile.mkdtemp()     # experts of MTT are shared by the runs in it
 for name in args.data.split(","):

@@ -49,7 +49,7 @@ def adversary_loss(
     y = labels.repeat(2)
     return task*F.cross_entropy(logits.flatten(0, 1), y) + like*(1 - likeness(e)) + contrast*supervised_contrast(e.flatten(0, 1), y)
 
-# %% ../../nbs/methods/haba.ipynb #b156bc41
+# %% ../../nbs/methods/haba.ipynb #36b8e446
 def objectives() -> list: "Methods whose objective HaBa can use."; return [n for n in list_methods() if issubclass(get_method(n), Objective)]
 
 def _pairs(text: str) -> dict:
@@ -77,8 +77,9 @@ class HaBa(Method):
     pairs: str = param("class", choices=("class", "batch", "all"))   # what the objective sees: a hallucinator a class, one for all, or every pair; MTT's student always takes one for a chunk
     learn: str = param("both", choices=("both", "bases", "hallucinators"))  # ablation: one factor kept as it began
     lr_bases: float = param(0., 0, 1e6)    # step size of bases (SGD); 0: the objective's for images
-    hal_factor: float = param(0., 0, 1e3)  # step size of hallucinators, as a multiple of that of bases; 0: auto, 1 as published with MTT, else 0.01
-    momentum: float = param(-1., -1, 1)    # of both; -1: 0.95 as published with MTT, else the objective's
+    hal_optimizer: str = param("auto", choices=("auto", "sgd", "adam"))  # of hallucinators; auto: SGD as published with MTT, else Adam
+    lr_hal: float = param(0., 0, 1e6)      # step size of hallucinators; 0: Adam 0.001, SGD that of bases
+    momentum: float = param(-1., -1, 1)    # of SGD; -1: 0.95 as published with MTT, else the objective's
     l_cos: float = param(.1, 0, 1e3)       # weight of likeness, for bases and hallucinators; 0: no game
     l_task: float = param(1., 0, 1e3)      # weights of the adversary: class,
     l_like: float = param(.1, 0, 1e3)      # likeness of the two images of a basis,
@@ -91,15 +92,15 @@ class HaBa(Method):
         "quick": {"*": dict(adversary="convnet:width=32", chunk=100)},
         "paper": {"*": dict(objective="mtt")}}
 
-# %% ../../nbs/methods/haba.ipynb #42f6ec50
+# %% ../../nbs/methods/haba.ipynb #6f4e037a
 @patch
 def bind(self:HaBa, data, ipc, preset):
     "The objective with its hyper-parameters for this data set and budget."
     if self.objective not in objectives(): raise ConfigError(f"objective = {self.objective!r} learns no images by gradients; HaBa takes one of {', '.join(objectives())}")
     published = (self.objective, preset) == ("mtt", "paper")
     own = MTT_PAPER | ({("cifar10", 50): dict(max_start=20, student_lr=.01)}.get((data, ipc), {})) if published else {}
-    auto = dict(begin="release", hal_factor=1., momentum=.95) if published else dict(begin="identity", hal_factor=.01)
-    out = replace(self, **{k: v for k, v in auto.items() if getattr(self, k) in ("auto", 0., -1.)})
+    auto = dict(begin="release", hal_optimizer="sgd", momentum=.95) if published else dict(begin="identity", hal_optimizer="adam")
+    out = replace(self, **{k: v for k, v in auto.items() if getattr(self, k) in ("auto", -1.)})
     object.__setattr__(out, "_inner", method_config(self.objective, data, ipc, preset, **(own | _pairs(self.options))))
     return out
 
@@ -139,7 +140,7 @@ def check(self:HaBa, data, ipc):
 @patch
 def strategy(self:HaBa, data): return self.inner.strategy(data) if self.augment == "auto" and self.inner.strategy(data) not in ("none", "") else dsa_for(data) if self.augment == "auto" else self.augment
 
-# %% ../../nbs/methods/haba.ipynb #4501a76e
+# %% ../../nbs/methods/haba.ipynb #5eaa66fc
 @patch
 def setup(self:HaBa, state, data, ipc):
     self.inner.setup(state, data, ipc)                       # its networks, experts, learned step size
@@ -147,8 +148,11 @@ def setup(self:HaBa, state, data, ipc):
     d = Factorized.start(data, ipc, plan, state.rng["init"], self.init, self.begin, recipe=dict(augment=self.inner.strategy(data), objective=self.objective)).to(state.device)
     d.pairs, state.distilled = self.pairs, d
     lr, momentum = self.lr_bases or images["lr"], images["momentum"] if self.momentum < 0 else self.momentum
-    factors = dict(bases=([d.bases], lr), hallucinators=(list(d.hallucinators.parameters()), lr*self.hal_factor))
-    state.optimizers |= {k: torch.optim.SGD(ps, lr=v, momentum=momentum) for k, (ps, v) in factors.items() if self.learn in ("both", k)}
+    sgd = lambda params, rate: torch.optim.SGD(params, lr=rate, momentum=momentum)
+    if self.learn != "hallucinators": state.optimizers["bases"] = sgd([d.bases], lr)
+    if self.learn != "bases":
+        params = list(d.hallucinators.parameters())
+        state.optimizers["hallucinators"] = torch.optim.Adam(params, lr=self.lr_hal or .001) if self.hal_optimizer == "adam" else sgd(params, self.lr_hal or lr)
     if not self.l_cos: return
     net = state.modules["adversary"] = make_net(self.adversary, data, generator=state.rng["adversary"]).to(state.device)
     state.optimizers["adversary"] = torch.optim.SGD(net.parameters(), lr=self.lr_adversary, momentum=.9)
