@@ -6,6 +6,7 @@ from common import RESULTS
 
 ROOT = Path(__file__).parents[1]
 ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "whole"]
+BATCH_NORM = ("datadam", "atom")    # released with networks of batch norm, distilled through and judged by; all others with instance norm
 ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
 csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
 
@@ -48,6 +49,8 @@ def blocks() -> dict:
         t = csv("quick_table")
         parts = t[t.method.isin(ABLATION)].assign(method=t.method.map(ABLATION))
         if parts.method.nunique() == 3: out["ablation"] = ablation(parts) + source(parts, "quick_table")
+        own = t[t.data.isin(("cifar10", "fashion_mnist")) & (t.net.str.contains("norm=batch") == t.method.isin(BATCH_NORM)) & ~t.method.str.contains(",")]
+        out["quick_own"] = accuracy(own, "`quick`, each method with its own students") + source(own, "quick_table")
         kinds = [("quick", ~t.net.str.contains("norm=batch"), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
         out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
