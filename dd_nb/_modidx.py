@@ -632,6 +632,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'dd_nb.nets': { 'dd_nb.nets.ConvNet': ('nbs/nets.html#convnet', 'dd_nb/nets.py'),
                             'dd_nb.nets.ConvNet.__init__': ('nbs/nets.html#convnet.__init__', 'dd_nb/nets.py'),
                             'dd_nb.nets.ConvNet.features': ('nbs/nets.html#convnet.features', 'dd_nb/nets.py'),
+                            'dd_nb.nets.ConvNet.reset': ('nbs/nets.html#convnet.reset', 'dd_nb/nets.py'),
                             'dd_nb.nets.MLP': ('nbs/nets.html#mlp', 'dd_nb/nets.py'),
                             'dd_nb.nets.MLP.__init__': ('nbs/nets.html#mlp.__init__', 'dd_nb/nets.py'),
                             'dd_nb.nets.MLP.features': ('nbs/nets.html#mlp.features', 'dd_nb/nets.py'),
