@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Body', 'Inner', 'conjugate_gradients', 'adam_descent', 'dual_matrix', 'find_lr', 'adapt_lr', 'went', 'real_side',
-           'meta_gradient']
+           'meta_gradient', 'clip_implicit', 'Live', 'RCIG']
 
 # %% ../../nbs/methods/rcig.ipynb #cced2ce7
 import math
@@ -220,3 +220,148 @@ def meta_gradient(
     right = (p.argmax(1) == real[1]).float().mean()
     if tau.requires_grad: direct = [direct_tau if l is tau else t for l, t in zip(leaves, direct)]
     return loss.detach(), right, direct, implicit
+
+# %% ../../nbs/methods/rcig.ipynb #fd5e5cc4
+def clip_implicit(
+    direct: Tensor,
+    implicit: Tensor,
+) -> Tensor:
+    "The implicit gradient, no longer than the direct one."
+    implicit = implicit.nan_to_num(0., 0., 0.)
+    long = implicit.norm()
+    return implicit*torch.where(long > 0, long.clamp(max=direct.norm())/long, torch.zeros_like(long))
+
+# %% ../../nbs/methods/rcig.ipynb #7505f499
+class Live(nn.Module):
+    "What is being learned: images, labels, temperature. The artifact holds their running mean."
+    def __init__(self, d):
+        super().__init__()
+        self.images, self.tau = nn.Parameter(d.images.detach().clone()), nn.Parameter(torch.zeros((), device=d.images.device))
+        if isinstance(d.labels, nn.Parameter): self.labels = nn.Parameter(d.labels.detach().clone())
+        else: self.register_buffer("labels", d.labels.clone())
+    @property
+    def leaves(self): return [p for p in (self.images, self.labels, self.tau) if isinstance(p, nn.Parameter)]
+
+@register_method("rcig")
+@dataclass(frozen=True, kw_only=True)
+class RCIG(Regression):
+    "Reparameterised convexified implicit gradients (Loo et al., ICML 2023)."
+    paper: ClassVar[str] = "Loo et al., ICML 2023"
+    net: str = param("convnet:grow=2,norm=none,init=lecun,activation=softplus60")  # networks of the pool; smooth activations, since second derivatives are needed
+    lr_img: float = param(.003, 0, 10)   # step size of images and labels (AdaBelief)
+    lr_tau: float = param(.03, 0, 10)    # step size of the log temperature
+    ema: float = param(.99, 0, 1)        # decay of the running mean that is stored
+    l2_rate: float = param(5e-4, 1e-12, 10)  # ridge of head and tangent parameters, times the number of stored images
+    solver: str = param("adam", choices=("adam", "cg", "exact"))  # of both linear systems; adam is the published one, truncated and with automatic step sizes
+    inner_steps: int = param(20, 0)      # of the inner problem, from zero (adam, cg)
+    adjoint_steps: int = param(20, 0)    # of the system for the implicit gradient; 0: direct gradient only
+    tol: float = param(1e-4, 0, 1)       # cg stops at this relative residual
+    reparam: bool = param(True)          # ablation: False trains the head with the rest (no kernel regression, no clip)
+    linearize: bool = param(True)        # ablation: False keeps the network as it is (not convex)
+    clip: bool = param(True)             # implicit gradient no longer than the direct one, tensor by tensor
+    margin: float = param(1., 0, 100)    # weight of the labels' margin, whose cap is 1/(2C)
+    double: bool = param(True)           # n x n solve in float64
+    pool: int = param(30, 1, 1_000)      # networks
+    reset: int = param(100, 0)           # steps after which one is replaced; 0: never trained
+    pool_steps: int = param(15, 1, 1_000)  # steps a visit: uniform from 1 to this
+    pool_lr: float = param(5e-5, 0, 1)   # their step size (Adam)
+    pool_batch: int = param(0, 0)        # stored images a step of theirs; 0: all
+    grad_syn: int = param(0, 0)          # synthetic images a step that gradients go to; 0: all
+    grad_real: int = param(0, 0)         # real images whose dependence on the inner solution is followed; 0: all
+    repeats: int = param(1, 1, 100)      # draws of these subsets that are averaged
+    presets: ClassVar[dict] = {
+        "quick": {"*": dict(steps=250, net="convnet:width=32,norm=none,init=lecun,activation=softplus60", batch_real=128, lr_img=.02, solver="cg", inner_steps=6, adjoint_steps=6, pool=8, pool_lr=3e-4,
+                            student_lr=1e-3, student_steps=1_000, student_warmup=100)},
+        "paper": {"*": dict(steps=10_000, zca=.1, student_steps=0), ("cifar10", 1): dict(steps=15_000),
+                  **{d: dict(zca=0., flip="no") for d in ("mnist", "fashion_mnist", "digits")},
+                  ("cifar100", 50): dict(flip="no", grad_syn=2_000, pool_batch=2_000, repeats=2),
+                  "tiny_imagenet": dict(net="convnet:grow=2,norm=none,init=lecun", flip="no", grad_syn=500, grad_real=256, pool_batch=500),
+                  ("tiny_imagenet", 1): dict(steps=5_000, flip="auto", grad_syn=0, grad_real=400, pool_batch=0),
+                  **{d: dict(net="convnet:grow=2,norm=none,init=lecun", l2_rate=.05, grad_real=256, zca=0.) for d in ("imagenette", "imagewoof")}}}
+
+    def check(self, data, ipc):
+        super().check(data, ipc)
+        if self.solver != "adam" and not self.linearize: raise ConfigError(f"solver = {self.solver!r} needs the linearised body; use solver='adam' or linearize=True")
+        net = make_net(self.net, data, generator=torch.Generator())
+        if not isinstance(getattr(net, "head", None), nn.Linear): raise ConfigError(f"net = {self.net!r} has no linear layer called head; use one of ours, convnet for example")
+
+# %% ../../nbs/methods/rcig.ipynb #9e9c8cf2
+@patch
+def setup(self:RCIG, state, data, ipc):
+    super(RCIG, self).setup(state, data, ipc)
+    net = make_net(self.net, data, generator=state.rng["net"]).to(state.device).requires_grad_(False)
+    state.modules["pool"] = NetPool(net, state.rng["net"], self.pool, self.reset, (1, self.pool_steps), self.pool_lr).to(state.device)
+    live = state.modules["live"] = Live(state.distilled)
+    state.optimizers = dict(images=AdaBelief([live.images], self.lr_img), tau=AdaBelief([live.tau], self.lr_tau))
+    if self.learn_labels: state.optimizers["labels"] = AdaBelief([live.labels], self.lr_img)
+    state.values |= dict(inner_log=[], adjoint_log=[])
+
+@patch
+def inner(self:RCIG, state, i: int) -> Inner:
+    "The inner problem for the i-th network, on the images as they are."
+    live, pool = state.modules["live"], state.modules["pool"]
+    x, y = self.support(state.cache["data"], live.images, live.labels)
+    return Inner(Body(pool.net, pool.weights(i), head=not self.reparam), x, y, self.l2_rate*len(live.images), self.reparam, self.linearize, self.double)
+
+@patch
+def solve(self:RCIG, state, p: Inner) -> tuple:
+    "The inner solution, a function that solves H v = g for it, and how well the solves went."
+    zero, notes = torch.zeros_like(p.body.q0), {}
+    b = lambda: -p.value_grad(zero)[1]
+    if self.solver == "exact":
+        M = torch.linalg.cholesky(dual_matrix(p).double())
+        dual = lambda r: p.pull(torch.cholesky_solve(r.double().reshape(-1, 1), M).view_as(p.y).to(p.y.dtype))
+        return dual(p.y), (lambda g: g - dual(p.push(g))), notes
+    if self.solver == "cg":
+        delta, notes["residual"], _ = conjugate_gradients(p.hessian, b(), self.inner_steps, self.tol)
+        return delta, lambda g: conjugate_gradients(p.hessian, g, self.adjoint_steps, self.tol)[0], notes
+    state.values.setdefault("lr_inner", 0.)
+    solve = lambda lr: adam_descent(p.value_grad, zero, lr, self.inner_steps)
+    if not state.values["lr_inner"]: state.values["lr_inner"] = find_lr(lambda lr: solve(lr)[1], 1e-5)
+    delta, values = solve(state.values["lr_inner"])
+    self.watch(state, "inner", values)
+    def adjoint(g):
+        def value_grad(v):
+            Hv = p.hessian(v, delta)
+            return v @ (Hv - 2*g), Hv - g
+        solve = lambda lr: adam_descent(value_grad, zero, lr, self.adjoint_steps)
+        if not state.values.get("lr_adjoint"): state.values["lr_adjoint"] = find_lr(lambda lr: solve(lr)[1], 5e-5)
+        v, values = solve(state.values["lr_adjoint"])
+        self.watch(state, "adjoint", values)
+        return v
+    return delta, adjoint, notes
+
+@patch
+def watch(self:RCIG, state, which, values):
+    log = state.values[f"{which}_log"]
+    log.append(went(values))
+    state.values[f"lr_{which}"] = adapt_lr(state.values[f"lr_{which}"], log)
+
+# %% ../../nbs/methods/rcig.ipynb #2b1ceda6
+@patch
+def step(self:RCIG, state, data):
+    live, pool, data = state.modules["live"], state.modules["pool"], state.cache["data"]
+    i, = pool.pick(state.rng["pool"])
+    p, real = self.inner(state, i), self.real(state)
+    delta, adjoint, notes = self.solve(state, p)
+    if not self.adjoint_steps and self.solver != "exact": adjoint = torch.zeros_like
+    x, y = self.support(data, live.images, live.labels)
+    some = lambda n, k: torch.randperm(n, generator=state.rng["subset"])[:k].to(state.device) if 0 < k < n else None
+    draws = [meta_gradient(p, delta, x, y, live.tau, real, lambda y: self.margin*label_margin(y, .5/data.n_classes), adjoint, live.leaves, some(len(x), self.grad_syn), some(len(real[0]), self.grad_real))
+             for _ in range(self.repeats)]
+    direct, implicit = ([sum(d[k][j] for d in draws)/len(draws) for j in range(len(live.leaves))] for k in (2, 3))
+    if self.clip and self.reparam: implicit = [clip_implicit(a, b) for a, b in zip(direct, implicit)]
+    for leaf, a, b in zip(live.leaves, direct, implicit): leaf.grad = a + b
+    for o in state.optimizers.values(): o.step()
+    self.average(state)
+    x, y = self.support(data, live.images, live.labels)
+    n = len(x)
+    pool.visit([i], x, y, state.rng["pool"], (lambda: torch.randperm(n, generator=state.rng["pool"])[:self.pool_batch].to(state.device)) if self.pool_batch else None)
+    return dict(loss=draws[0][0], real_accuracy=draws[0][1], implicit=implicit[0].norm()/direct[0].norm().clamp(min=1e-30), temperature=live.tau.detach().exp(), **notes)
+
+@patch
+@torch.no_grad()
+def average(self:RCIG, state):
+    live = state.modules["live"]
+    ema_(state.distilled.images, live.images, state.step + 1, self.ema)
+    if self.learn_labels: ema_(state.distilled.labels, live.labels, state.step + 1, self.ema)

@@ -65,7 +65,7 @@ def label_margin(
 
 def mirrored(x: Tensor): "Images, then the same mirrored."; return torch.cat([x, x.flip(-1)])
 
-# %% ../../nbs/methods/regression.ipynb #99bff574
+# %% ../../nbs/methods/regression.ipynb #c70bdb12
 @dataclass(frozen=True, kw_only=True)
 class Regression(Method):
     "Images and labels that make a kernel regression right about real images."
@@ -76,7 +76,7 @@ class Regression(Method):
     zca: float = param(0., 0, 10)        # ZCA whitening, regulariser relative to the mean eigenvalue (published: 0.1); 0: the data as they are
     start: str = param("real", choices=("real", "noise"))  # initial images
     student_lr: float = param(1e-4, 0, 1)    # of the student (Adam) that the artifact recommends: peak learning rate,
-    student_steps: int = param(1_000, 1)     # steps,
+    student_steps: int = param(1_000, 0)     # steps (0: by the number of images, as published),
     student_warmup: int = param(500, 0)      # steps until the peak; a cosine follows, down to a hundredth
     student_augment: str = param("auto")     # and its DSA strategy; "auto": the data set's own; "none"
 
@@ -89,10 +89,11 @@ class Regression(Method):
     def flips(self, data) -> bool: return data.flip if self.flip == "auto" else self.flip == "yes"
     def label_scale(self, data) -> float: "Start labels are divided by this."; return 1.
 
+    def published_steps(self, images: int) -> int: "Steps of a student by the number of stored images."; return 1_000 if images == 10 else 2_000
     def student(self, data, ipc) -> dict:
         "How a student trains on the result: fields of a `Protocol`."
-        return dict(loss="mse", optimizer="adam", lr=self.student_lr, weight_decay=0., batch=256, steps=self.student_steps, warmup=min(self.student_warmup, self.student_steps//2),
-                    schedule="cosine", floor=.01, augment=self.student_augment)
+        steps = self.student_steps or self.published_steps(data.n_classes*ipc)
+        return dict(loss="mse", optimizer="adam", lr=self.student_lr, weight_decay=0., batch=256, steps=steps, warmup=min(self.student_warmup, steps//2), schedule="cosine", floor=.01, augment=self.student_augment)
     def init(self, data, ipc, rng):
         data = self.space(data)
         d = Images.start(data, ipc, rng["init"], self.start, soft=True, learn_labels=self.learn_labels, recipe=dict(augment="none", student=self.student(data, ipc)))
