@@ -231,7 +231,7 @@ def clip_implicit(
     long = implicit.norm()
     return implicit*torch.where(long > 0, long.clamp(max=direct.norm())/long, torch.zeros_like(long))
 
-# %% ../../nbs/methods/rcig.ipynb #7505f499
+# %% ../../nbs/methods/rcig.ipynb #23c6b6df
 class Live(nn.Module):
     "What is being learned: images, labels, temperature. The artifact holds their running mean."
     def __init__(self, d):
@@ -250,6 +250,7 @@ class RCIG(Regression):
     net: str = param("convnet:grow=2,norm=none,init=lecun,activation=softplus60")  # networks of the pool; smooth activations, since second derivatives are needed
     lr_img: float = param(.003, 0, 10)   # step size of images and labels (AdaBelief)
     lr_tau: float = param(.03, 0, 10)    # step size of the log temperature
+    lr_end: float = param(1., 0, 1)      # all three step sizes fall along a cosine to this share of what they were; 1: constant, as published
     ema: float = param(.99, 0, 1)        # decay of the running mean that is stored
     l2_rate: float = param(5e-4, 1e-12, 10)  # ridge of head and tangent parameters, times the number of stored images
     solver: str = param("adam", choices=("adam", "cg", "exact"))  # of both linear systems; adam is the published one, truncated and with automatic step sizes
@@ -337,7 +338,7 @@ def watch(self:RCIG, state, which, values):
     log.append(went(values))
     state.values[f"lr_{which}"] = adapt_lr(state.values[f"lr_{which}"], log)
 
-# %% ../../nbs/methods/rcig.ipynb #2b1ceda6
+# %% ../../nbs/methods/rcig.ipynb #02d4043b
 @patch
 def step(self:RCIG, state, data):
     live, pool, data = state.modules["live"], state.modules["pool"], state.cache["data"]
@@ -352,6 +353,8 @@ def step(self:RCIG, state, data):
     direct, implicit = ([sum(d[k][j] for d in draws)/len(draws) for j in range(len(live.leaves))] for k in (2, 3))
     if self.clip and self.reparam: implicit = [clip_implicit(a, b) for a, b in zip(direct, implicit)]
     for leaf, a, b in zip(live.leaves, direct, implicit): leaf.grad = a + b
+    share = self.lr_end + (1 - self.lr_end)*(1 + math.cos(math.pi*state.step/self.steps))/2
+    for k, o in state.optimizers.items(): o.param_groups[0]["lr"] = share*(self.lr_tau if k == "tau" else self.lr_img)
     for o in state.optimizers.values(): o.step()
     self.average(state)
     x, y = self.support(data, live.images, live.labels)
