@@ -231,7 +231,7 @@ def clip_implicit(
     long = implicit.norm()
     return implicit*torch.where(long > 0, long.clamp(max=direct.norm())/long, torch.zeros_like(long))
 
-# %% ../../nbs/methods/rcig.ipynb #23c6b6df
+# %% ../../nbs/methods/rcig.ipynb #662b3f61
 class Live(nn.Module):
     "What is being learned: images, labels, temperature. The artifact holds their running mean."
     def __init__(self, d):
@@ -248,9 +248,10 @@ class RCIG(Regression):
     "Reparameterised convexified implicit gradients (Loo et al., ICML 2023)."
     paper: ClassVar[str] = "Loo et al., ICML 2023"
     net: str = param("convnet:grow=2,norm=none,init=lecun,activation=softplus60")  # networks of the pool; smooth activations, since second derivatives are needed
-    lr_img: float = param(.003, 0, 10)   # step size of images and labels (AdaBelief)
+    lr_img: float = param(.003, 0, 10)   # step size of images (AdaBelief)
+    lr_label: float = param(.003, 0, 10) # step size of labels, whose entries are an order smaller
     lr_tau: float = param(.03, 0, 10)    # step size of the log temperature
-    lr_end: float = param(1., 0, 1)      # all three step sizes fall along a cosine to this share of what they were; 1: constant, as published
+    lr_end: float = param(1., 0, 1)      # the step sizes fall along a cosine to this share of what they were; 1: constant, as published
     ema: float = param(.99, 0, 1)        # decay of the running mean that is stored
     l2_rate: float = param(5e-4, 1e-12, 10)  # ridge of head and tangent parameters, times the number of stored images
     solver: str = param("adam", choices=("adam", "cg", "exact"))  # of both linear systems; adam is the published one, truncated and with automatic step sizes
@@ -271,8 +272,8 @@ class RCIG(Regression):
     grad_real: int = param(0, 0)         # real images whose dependence on the inner solution is followed; 0: all
     repeats: int = param(1, 1, 100)      # draws of these subsets that are averaged
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(steps=250, net="convnet:width=32,norm=none,init=lecun,activation=softplus60", batch_real=128, lr_img=.02, solver="cg", inner_steps=6, adjoint_steps=6, pool=8, pool_lr=3e-4,
-                            student_lr=1e-3, student_steps=1_000, student_warmup=100)},
+        "quick": {"*": dict(steps=300, net="convnet:width=32,norm=none,init=lecun,activation=softplus60", batch_real=128, lr_img=.03, lr_label=.03, lr_end=.05, l2_rate=.05, solver="cg", inner_steps=6, adjoint_steps=6,
+                            pool=8, pool_steps=4, pool_lr=3e-4, student_lr=1e-3, student_steps=1_000, student_warmup=100)},
         "paper": {"*": dict(steps=10_000, zca=.1, student_steps=0), ("cifar10", 1): dict(steps=15_000),
                   **{d: dict(zca=0., flip="no") for d in ("mnist", "fashion_mnist", "digits")},
                   ("cifar100", 50): dict(flip="no", grad_syn=2_000, pool_batch=2_000, repeats=2),
@@ -286,7 +287,7 @@ class RCIG(Regression):
         net = make_net(self.net, data, generator=torch.Generator())
         if not isinstance(getattr(net, "head", None), nn.Linear): raise ConfigError(f"net = {self.net!r} has no linear layer called head; use one of ours, convnet for example")
 
-# %% ../../nbs/methods/rcig.ipynb #9e9c8cf2
+# %% ../../nbs/methods/rcig.ipynb #764b7937
 @patch
 def setup(self:RCIG, state, data, ipc):
     super(RCIG, self).setup(state, data, ipc)
@@ -294,7 +295,7 @@ def setup(self:RCIG, state, data, ipc):
     state.modules["pool"] = NetPool(net, state.rng["net"], self.pool, self.reset, (1, self.pool_steps), self.pool_lr).to(state.device)
     live = state.modules["live"] = Live(state.distilled)
     state.optimizers = dict(images=AdaBelief([live.images], self.lr_img), tau=AdaBelief([live.tau], self.lr_tau))
-    if self.learn_labels: state.optimizers["labels"] = AdaBelief([live.labels], self.lr_img)
+    if self.learn_labels: state.optimizers["labels"] = AdaBelief([live.labels], self.lr_label)
     state.values |= dict(inner_log=[], adjoint_log=[])
 
 @patch
@@ -338,7 +339,7 @@ def watch(self:RCIG, state, which, values):
     log.append(went(values))
     state.values[f"lr_{which}"] = adapt_lr(state.values[f"lr_{which}"], log)
 
-# %% ../../nbs/methods/rcig.ipynb #02d4043b
+# %% ../../nbs/methods/rcig.ipynb #493ab074
 @patch
 def step(self:RCIG, state, data):
     live, pool, data = state.modules["live"], state.modules["pool"], state.cache["data"]
@@ -354,7 +355,7 @@ def step(self:RCIG, state, data):
     if self.clip and self.reparam: implicit = [clip_implicit(a, b) for a, b in zip(direct, implicit)]
     for leaf, a, b in zip(live.leaves, direct, implicit): leaf.grad = a + b
     share = self.lr_end + (1 - self.lr_end)*(1 + math.cos(math.pi*state.step/self.steps))/2
-    for k, o in state.optimizers.items(): o.param_groups[0]["lr"] = share*(self.lr_tau if k == "tau" else self.lr_img)
+    for k, o in state.optimizers.items(): o.param_groups[0]["lr"] = share*dict(images=self.lr_img, labels=self.lr_label, tau=self.lr_tau)[k]
     for o in state.optimizers.values(): o.step()
     self.average(state)
     x, y = self.support(data, live.images, live.labels)
