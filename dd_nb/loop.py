@@ -215,12 +215,13 @@ def recipe(m: Method, data: ImageData, config: dict) -> dict:
     "What travels with the images: how they were made and are to be used."
     return dict(method=m.label, data=data.name, seed=config["seed"], hyper=config["hyper"], paper=m.paper)
 
-# %% ../nbs/07_loop.ipynb #4642e26d
+# %% ../nbs/07_loop.ipynb #084a6250
 def _iterate(m, data, config, run, resume, picture_at):
     use_threads()
     with run.locked():
         if resume and run.state_done:
             d = run.distilled
+            if d.space.kind == "zca": d.space = data.with_zca(d.space.eps).space     # a file holds no whitening matrix
             yield Event(m.n_steps, m.n_steps, {}, run.progress["seconds"], run, d, d.pictures(SNAPSHOT_IPC), True)
             return
         state, before = _begin(m, data, config, run, resume)

@@ -8,7 +8,7 @@ from dd_nb.distilled import Distilled
 from dd_nb.explorer import field_docs
 
 SMALL = dict(steps=4, train_steps=3, net="convnet:width=8", batch_real=8, real="float32", outer=2, inner=1,
-             experts=1, max_start=1, span=1, syn_steps=2, expert_images=200, adversary="convnet:width=8", options="steps=4;net=convnet:width=8;batch_real=8")   # applied where a method has the field
+             pool=2, pool_steps=2, inner_steps=2, adjoint_steps=2, draws=2, experts=1, max_start=1, span=1, syn_steps=2, expert_images=200, adversary="convnet:width=8", options="steps=4;net=convnet:width=8;batch_real=8")   # applied where a method has the field
 
 @pytest.fixture(scope="module")
 def data(): return load_data("digits")
@@ -26,7 +26,7 @@ def test_contract(name, data, tmp_path):
     b = d.sample(7, generator(0))
     assert b.images.shape == (7, 1, 8, 8) and len(b.labels) == 7 and b.images.isfinite().all()
     epoch = [b for b in d.epoch(8, generator(0))]
-    assert sum(len(b) for b in epoch) == d.epoch_images and torch.cat([b.labels for b in epoch]).unique().numel() == 10
+    assert sum(len(b) for b in epoch) == d.epoch_images and torch.cat([b.labels.argmax(1) if b.labels.is_floating_point() else b.labels for b in epoch]).unique().numel() == 10
     d.save(tmp_path/"x.safetensors")
     again = Distilled.load(tmp_path/"x.safetensors")
     assert type(again) is type(d) and all(torch.equal(a, b) for a, b in zip(d.state_dict().values(), again.state_dict().values()))
@@ -81,3 +81,22 @@ def test_compiled_real_side(name, at_most, data):
         m.setup(s, data, 3)
         losses[precision] = float(m.loss(real, syn, m.fresh_net(s, data)))
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=at_most) and losses["bfloat16"] != losses["float32"]
+
+@pytest.mark.parametrize("name, hyper", [("rcig", dict(solver="adam", inner_steps=3, adjoint_steps=3)), ("rcig", dict(solver="exact", grad_syn=5, pool_batch=4)), ("kip", dict(kernel="random", loss="ce")), ("frepo", dict(zca=.1, net="convnet:width=8,norm=quickbatch,norm_first=yes"))])
+def test_learned_labels_stop_anywhere(name, hyper, data, tmp_path):
+    "Automatic step sizes, subsets, random kernels, running statistics and whitening are part of what a run is at a step."
+    whole = list(distill_iter(name, data, ipc=2, root=tmp_path/"whole", **(small(name) | hyper)))[-1].run
+    for _ in range(whole.steps + 1):
+        it = distill_iter(name, data, ipc=2, root=tmp_path/"cut", **(small(name) | hyper))
+        e = next(it)
+        if not e.done: e = next(it)
+        it.close()
+    assert e.run.state == "done" and all(torch.equal(a, b) for a, b in zip(e.run.distilled.state_dict().values(), whole.distilled.state_dict().values()))
+    assert e.run.metrics.drop(columns="seconds").equals(whole.metrics.drop(columns="seconds"))
+
+@pytest.mark.parametrize("name", ["rcig", "frepo", "kip"])
+def test_labels_and_images_are_judged_apart(name, data, tmp_path):
+    from dd_nb.judge import evaluate
+    d = list(distill_iter(name, data, ipc=1, root=tmp_path, student_steps=30, **small(name)))[-1].run.distilled
+    soft, hard = (evaluate(d, data, "mlp", 1, progress=False, labels=k).iloc[0] for k in ("own", "hard"))
+    assert (soft.labels, hard.labels, soft.steps, hard.steps) == ("soft", "hard", 30, 30) and soft.loss != hard.loss and d.n_floats == 640 + 100
