@@ -49,7 +49,7 @@ def adversary_loss(
     y = labels.repeat(2)
     return task*F.cross_entropy(logits.flatten(0, 1), y) + like*(1 - likeness(e)) + contrast*supervised_contrast(e.flatten(0, 1), y)
 
-# %% ../../nbs/methods/haba.ipynb #36b8e446
+# %% ../../nbs/methods/haba.ipynb #b7e85fbd
 def objectives() -> list: "Methods whose objective HaBa can use."; return [n for n in list_methods() if issubclass(get_method(n), Objective)]
 
 def _pairs(text: str) -> dict:
@@ -71,7 +71,7 @@ class HaBa(Method):
     bpc: int = param(0, 0)                 # bases a class; 0: as many as the budget (ipc) holds
     hallucinators: int = param(5, 2)       # how many (H), shared by all classes
     kernel: int = param(3, 1, 9)           # of encoder and decoder
-    grey: str = param("auto", choices=("auto", "yes", "no"))  # grey bases; auto: only where colour does not fit the budget
+    grey: str = param("auto", choices=("auto", "yes", "no"))  # grey bases, three in the room of one; auto: only where colour does not fit the budget
     init: str = param("real", choices=("real", "noise"))      # bases
     begin: str = param("auto", choices=("auto", "release", "identity"))  # hallucinators: PyTorch's random weights, or passing images unchanged; auto: release as published with MTT, else identity
     pairs: str = param("class", choices=("class", "batch", "all"))   # what the objective sees: a hallucinator a class, one for all, or every pair; MTT's student always takes one for a chunk
@@ -89,7 +89,7 @@ class HaBa(Method):
     chunk: int = param(0, 0)               # bases in a round of the game; 0: all
     augment: str = param("auto")           # DSA strategy there
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(adversary="convnet:width=32", chunk=100)},
+        "quick": {"*": dict(grey="yes", adversary="convnet:width=32", chunk=100)},
         "paper": {"*": dict(objective="mtt")}}
 
 # %% ../../nbs/methods/haba.ipynb #6f4e037a
