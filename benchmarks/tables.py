@@ -7,6 +7,7 @@ from common import RESULTS
 ROOT = Path(__file__).parents[1]
 ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "whole"]
 BATCH_NORM = ("datadam", "atom")    # released with networks of batch norm, distilled through and judged by; all others with instance norm
+SIDES = ["alone", "haba", "haba, all pairs", "no game", "bases only", "hallucinators only"]
 ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
 csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
 
@@ -38,6 +39,18 @@ def ablation(t) -> str:
     cell.columns = [f"{d}, IPC {i}, {n}" for d, i, n in cell.columns]
     return markdown(cell.rename_axis("attention").reset_index())
 
+def haba(t, plain) -> str:
+    "Objectives and sides down, (data, budget, network) across; plain images that quick_table.csv has need not be run again."
+    have = t[["data", "budget", "objective", "side", "net"]].drop_duplicates()
+    more = plain[plain.method.isin(t.objective) & plain.data.isin(t.data)].assign(objective=lambda d: d.method, side="alone", budget=lambda d: d.ipc, stored=lambda d: d.ipc)
+    more = more.merge(have[have.side == "haba"][["data", "budget", "objective", "net"]]).merge(have[have.side == "alone"], how="left", indicator=True)
+    t = pd.concat([t, more[more._merge == "left_only"]])
+    g = t.groupby(["objective", "side", "data", "budget", "net"]).accuracy.agg(["mean", "std"])
+    cell = ((100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"].fillna(0)).map("{:.1f}".format)).unstack(["data", "budget", "net"]).sort_index(axis=1)
+    cell = cell.loc[sorted(cell.index, key=lambda i: (ORDER.index(i[0]), SIDES.index(i[1])))].fillna("")
+    cell.columns = [f"{d}, budget {b}, {n}" for d, b, n in cell.columns]
+    return markdown(cell.reset_index())
+
 def speed(t) -> str:
     t = t.assign(s=t.seconds_a_step.map("{:.3f}".format), times=t.speedup.map("{:.1f} x".format), gap=t.loss_difference.map("{:.0e}".format))
     return markdown(t[["size", "net", "batch_real", "ipc", "side", "s", "times", "peak_mb", "gap"]].rename(columns=dict(batch_real="real a class", ipc="IPC", s="s a step", times="faster", peak_mb="peak MB", gap="loss difference")))
@@ -53,6 +66,8 @@ def blocks() -> dict:
         out["quick_own"] = accuracy(own, "`quick`, each method with its own students") + source(own, "quick_table")
         kinds = [("quick", ~t.net.str.contains("norm=batch"), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
         out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
+    if (RESULTS/"haba_table.csv").exists(): t = csv("haba_table"); out["haba"] = haba(t, csv("quick_table")) + source(t, "haba_table")
+    if (RESULTS/"haba_speed.csv").exists(): t = csv("haba_speed"); out["haba_speed"] = markdown(t[["what", "bases", "channels", "hallucinators", "px", "side", "seconds_a_step", "speedup", "peak_mb", "difference"]]) + source(t, "haba_speed")
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
     if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")
     if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "before_mb", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
