@@ -956,6 +956,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                              'dd_nb/views/labels.py'),
                                     'dd_nb.views.labels._course_figure': ('nbs/views/labels.html#_course_figure', 'dd_nb/views/labels.py'),
                                     'dd_nb.views.labels._own': ('nbs/views/labels.html#_own', 'dd_nb/views/labels.py'),
+                                    'dd_nb.views.labels._short': ('nbs/views/labels.html#_short', 'dd_nb/views/labels.py'),
                                     'dd_nb.views.labels._soft': ('nbs/views/labels.html#_soft', 'dd_nb/views/labels.py'),
                                     'dd_nb.views.labels._ticks': ('nbs/views/labels.html#_ticks', 'dd_nb/views/labels.py'),
                                     'dd_nb.views.labels.confusions': ('nbs/views/labels.html#confusions', 'dd_nb/views/labels.py'),

@@ -56,16 +56,18 @@ def top_confusions(
     best = [i for i in m.flatten().argsort(descending=True, stable=True)[:n].tolist() if m.flatten()[i] > 1e-6]
     return pd.DataFrame([{"class": classes[i//len(classes)], "with": classes[i % len(classes)], "share": float(m.flatten()[i])} for i in best], columns=["class", "with", "share"])
 
-# %% ../../nbs/views/labels.ipynb #31819017
+# %% ../../nbs/views/labels.ipynb #adb223aa
 def _soft(d: Distilled) -> Tensor:
     "The artifact's labels, (N, C), or the error that says it has none."
     if (y := d.soft_labels()) is None: raise ConfigError("this artifact has hard labels: every image stands for its own class and no other. Distil with rcig, frepo or kip for labels that are learned")
     return y
 
+def _short(name: str) -> str: return name if len(name) < 13 else name[:11] + "…"
+
 def _ticks(classes: list, ipc: int, most: int=25) -> tuple:
     "Where names of classes stand and what they are, as many as can be read."
     ks = range(0, len(classes), math.ceil(len(classes)/most))
-    return [k*ipc + (ipc - 1)/2 for k in ks], [classes[k] if len(classes[k]) < 13 else classes[k][:11] + "…" for k in ks]
+    return [k*ipc + (ipc - 1)/2 for k in ks], [_short(classes[k]) for k in ks]
 
 def label_matrix(
     d: Distilled,
@@ -82,8 +84,8 @@ def label_matrix(
         colorbar=dict(thickness=10, outlinewidth=0, len=1), hovertemplate="%{y}: %{z:.3f} %{x}<extra></extra>"))
     (at, text), (across, short) = _ticks(d.classes, ipc), _ticks(d.classes, 1)
     fig.update_layout(template="plotly_white", font_size=11, width=440, height=340, dragmode=False, margin=dict(l=8, r=8, t=8, b=8),
-        xaxis=dict(type="category", tickvals=across, ticktext=short, title=dict(text="label for class", standoff=4), fixedrange=True, automargin=True, showgrid=False),
-        yaxis=dict(type="category", tickvals=at, ticktext=text, title=dict(text="images of class", standoff=4), autorange="reversed", fixedrange=True, automargin=True, showgrid=False))
+        xaxis=dict(type="category", tickvals=across, ticktext=short, ticklen=4, tickcolor="white", title=dict(text="label for class", standoff=4), fixedrange=True, automargin=True, showgrid=False),
+        yaxis=dict(type="category", tickvals=at, ticktext=text, ticklen=4, tickcolor="white", title=dict(text="images of class", standoff=4), autorange="reversed", fixedrange=True, automargin=True, showgrid=False))
     fig.add_shape(xref="paper", x0=0, x1=1, line=dict(color=plots.PALETTE[3], width=2), visible=False)
     if 1 < ipc and C <= 25:
         for k in range(1, C): fig.add_shape(type="line", xref="paper", x0=0, x1=1, y0=k*ipc - .5, y1=k*ipc - .5, line=dict(color="#888", width=.6))
@@ -91,7 +93,7 @@ def label_matrix(
 
 def frame_row(fig, i: int): "Frame a row of the matrix."; fig.layout.shapes[0].update(visible=True, y0=i - .5, y1=i + .5); return fig
 
-# %% ../../nbs/views/labels.ipynb #d830ec69
+# %% ../../nbs/views/labels.ipynb #4f4c1009
 MOST_BARS = 12  # classes a label is shown for; more could not be read
 
 def label_of(
@@ -111,7 +113,7 @@ def label_of(
     im.set_title(f"class {d.classes[own][:18]}" + (f", image {i % (len(y)//d.n_classes) + 1}" if len(y) > d.n_classes else ""), fontsize=10, pad=4)
     ax.barh(range(len(shown)), v[shown].tolist(), color=[plots.PALETTE[3 if c == own else 0] for c in shown])
     ax.set(yticks=range(len(shown)), ylim=(len(shown) - .4, -.6))
-    ax.set_yticklabels([d.classes[c][:14] for c in shown], fontsize=8)
+    ax.set_yticklabels([_short(d.classes[c]) for c in shown], fontsize=8)
     ax.get_yticklabels()[shown.index(own)].set(color=plots.PALETTE[3], fontweight="bold")
     ax.tick_params(axis="x", labelsize=8); ax.axvline(0, color="#444", lw=.8)
     for s in ("top", "right", "left"): ax.spines[s].set_visible(False)
@@ -119,7 +121,7 @@ def label_of(
     ax.set_title(f"entropy {float(label_entropy(y)[i]):.2f} of {math.log(d.n_classes):.2f}, lead {float(label_lead(y)[i]):.2f}{more}", fontsize=9, pad=4)
     return fig
 
-# %% ../../nbs/views/labels.ipynb #9f757049
+# %% ../../nbs/views/labels.ipynb #706f840b
 def label_course(
     labels: list,   # (step, (N, C)) as `run.labels()` gives them
     classes: list,
@@ -130,7 +132,7 @@ def label_course(
     course = pd.concat([pd.DataFrame(dict(step=s, image=range(len(y)), entropy=label_entropy(y).numpy(), lead=label_lead(y).numpy())) for s, y in labels], ignore_index=True)
     m, C = torch.stack([confusions(y).flatten() for _, y in labels]), len(classes)
     best = [p for p in m.amax(0).argsort(descending=True, stable=True)[:n].tolist() if m[:, p].max() > 1e-6]
-    pairs = [dict(step=s, pair=f"{classes[p//C]} with {classes[p % C]}", share=float(row[p])) for p in best for (s, _), row in zip(labels, m)]
+    pairs = [dict(step=s, pair=f"{_short(classes[p//C])} with {_short(classes[p % C])}", share=float(row[p])) for p in best for (s, _), row in zip(labels, m)]
     return course, pd.DataFrame(pairs, columns=["step", "pair", "share"])
 
 def labels_over_time(
@@ -154,24 +156,25 @@ def _course_figure(course, pairs, most, image=None):
         fig.add_scatter(x=at, y=low, line_width=0, mode="lines", fill="tonexty", fillcolor=plots._rgba(plots.PALETTE[0], .18), name="middle 80 %", showlegend=False, hoverinfo="skip", row=1, col=col)
         fig.add_scatter(x=at, y=mean, line=line, mode="lines", name="mean", showlegend=col == 1, legend="legend", row=1, col=col)
         if image is not None: fig.add_scatter(x=at, y=course[course.image == image][what], line=dict(color=plots.PALETTE[3], width=2), mode="lines", name="this image", meta=what, showlegend=col == 1, legend="legend", row=1, col=col)
+    others = [c for c in plots.PALETTE if c != plots.PALETTE[3]]                     # that one is the image's own
     for i, (name, t) in enumerate(pairs.groupby("pair", sort=False)):
-        fig.add_scatter(x=t.step, y=t.share, name=name, mode="lines", line=dict(color=plots.PALETTE[i % len(plots.PALETTE)]), legend="legend2", row=1, col=3)
+        fig.add_scatter(x=t.step, y=t.share, name=name, mode="lines", line=dict(color=others[i % len(others)]), legend="legend2", row=1, col=3)
     fig.add_hline(y=most, line=dict(dash="dot", color="#888", width=1), annotation=dict(text="all classes alike", font_size=10), annotation_position="bottom left", row=1, col=1)
     fig.add_hline(y=0, line=dict(color="#888", width=1), row=1, col=2)
     fig.add_vline(x=0, name="moment", visible=False, line=dict(color=plots.PALETTE[3], width=1, dash="dash"), row="all", col="all")
     fig.update_annotations(font_size=12)
     fig.update_xaxes(title_text="step", title_standoff=2)
     fig.update_yaxes(rangemode="tozero")
-    return fig.update_layout(template="plotly_white", font_size=11, height=230, width=1080, margin=dict(l=40, r=8, t=26, b=36),
-        legend=dict(x=.005, y=.8, bgcolor="rgba(255,255,255,.7)"), legend2=dict(x=1.005, y=1))
+    return fig.update_layout(template="plotly_white", font_size=11, height=230, width=1080, margin=dict(l=40, r=165, t=26, b=36),       # plotly makes no room for a second legend
+        legend=dict(x=.005, y=.8, bgcolor="rgba(255,255,255,.7)"), legend2=dict(x=1.005, y=1, font_size=10))
 
-# %% ../../nbs/views/labels.ipynb #f92e1c9e
+# %% ../../nbs/views/labels.ipynb #286178e4
 @register_panel("Labels")
 class LabelsPanel(Panel):
     "Pick an image and a moment; see its label, the whole matrix, and how labels formed."
     def build(self):
         pick = lambda name, label, w: W.Dropdown(options=[], description=name, style=dict(description_width=f"{label}px"), layout=W.Layout(width=f"{w}px"))
-        self.klass, self.image = pick("Images of", 66, 220), pick("Image", 44, 140)
+        self.klass, self.image = pick("Labels of", 62, 220), pick("Image", 44, 140)
         self.moment = W.IntSlider(min=0, max=0, description="Training", readout=False, continuous_update=False, style=dict(description_width="58px"), layout=W.Layout(width="380px"))
         self.step, self.matrix, self.label, self.words, self.course = W.Label(), W.VBox(), W.HTML(), W.HTML(layout=W.Layout(width="550px")), W.VBox()
         for w in (self.klass, self.image, self.moment): w.observe(self.refresh, "value")
