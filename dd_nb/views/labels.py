@@ -93,7 +93,7 @@ def label_matrix(
 
 def frame_row(fig, i: int): "Frame a row of the matrix."; fig.layout.shapes[0].update(visible=True, y0=i - .5, y1=i + .5); return fig
 
-# %% ../../nbs/views/labels.ipynb #4f4c1009
+# %% ../../nbs/views/labels.ipynb #fd67b9be
 MOST_BARS = 12  # classes a label is shown for; more could not be read
 
 def label_of(
@@ -110,7 +110,7 @@ def label_of(
     fig = plots._picture()(figsize=(6.9, 2.5), dpi=72, layout="constrained")
     im, ax = fig.subplots(1, 2, width_ratios=[1, 1.75])
     plots._draw(im, px[i])
-    im.set_title(f"class {d.classes[own][:18]}" + (f", image {i % (len(y)//d.n_classes) + 1}" if len(y) > d.n_classes else ""), fontsize=10, pad=4)
+    im.set_title(f"class {_short(d.classes[own])}" + (f", image {i % (len(y)//d.n_classes) + 1}" if len(y) > d.n_classes else ""), fontsize=10, pad=4)
     ax.barh(range(len(shown)), v[shown].tolist(), color=[plots.PALETTE[3 if c == own else 0] for c in shown])
     ax.set(yticks=range(len(shown)), ylim=(len(shown) - .4, -.6))
     ax.set_yticklabels([_short(d.classes[c]) for c in shown], fontsize=8)
@@ -121,19 +121,19 @@ def label_of(
     ax.set_title(f"entropy {float(label_entropy(y)[i]):.2f} of {math.log(d.n_classes):.2f}, lead {float(label_lead(y)[i]):.2f}{more}", fontsize=9, pad=4)
     return fig
 
-# %% ../../nbs/views/labels.ipynb #706f840b
+# %% ../../nbs/views/labels.ipynb #1357baa2
 def label_course(
     labels: list,   # (step, (N, C)) as `run.labels()` gives them
     classes: list,
     n: int=5,       # pairs of classes
-) -> tuple:         # DataFrames: (step, image, entropy, lead), (step, pair, share)
+) -> tuple:         # DataFrames: (step, image, entropy, lead), (step, class, with, share)
     "Entropy and lead of every label, and the pairs mixed most at any time, along a run."
     import pandas as pd
     course = pd.concat([pd.DataFrame(dict(step=s, image=range(len(y)), entropy=label_entropy(y).numpy(), lead=label_lead(y).numpy())) for s, y in labels], ignore_index=True)
     m, C = torch.stack([confusions(y).flatten() for _, y in labels]), len(classes)
     best = [p for p in m.amax(0).argsort(descending=True, stable=True)[:n].tolist() if m[:, p].max() > 1e-6]
-    pairs = [dict(step=s, pair=f"{_short(classes[p//C])} with {_short(classes[p % C])}", share=float(row[p])) for p in best for (s, _), row in zip(labels, m)]
-    return course, pd.DataFrame(pairs, columns=["step", "pair", "share"])
+    pairs = [{"step": s, "class": classes[p//C], "with": classes[p % C], "share": float(row[p])} for p in best for (s, _), row in zip(labels, m)]
+    return course, pd.DataFrame(pairs, columns=["step", "class", "with", "share"])
 
 def labels_over_time(
     run: Run,
@@ -157,7 +157,8 @@ def _course_figure(course, pairs, most, image=None):
         fig.add_scatter(x=at, y=mean, line=line, mode="lines", name="mean", showlegend=col == 1, legend="legend", row=1, col=col)
         if image is not None: fig.add_scatter(x=at, y=course[course.image == image][what], line=dict(color=plots.PALETTE[3], width=2), mode="lines", name="this image", meta=what, showlegend=col == 1, legend="legend", row=1, col=col)
     others = [c for c in plots.PALETTE if c != plots.PALETTE[3]]                     # that one is the image's own
-    for i, (name, t) in enumerate(pairs.groupby("pair", sort=False)):
+    named = [(f"{_short(a)} with {_short(b)}", t) for (a, b), t in pairs.groupby(["class", "with"], sort=False)]     # short names may be alike
+    for i, (name, t) in enumerate(named):
         fig.add_scatter(x=t.step, y=t.share, name=name, mode="lines", line=dict(color=others[i % len(others)]), legend="legend2", row=1, col=3)
     fig.add_hline(y=most, line=dict(dash="dot", color="#888", width=1), annotation=dict(text="all classes alike", font_size=10), annotation_position="bottom left", row=1, col=1)
     fig.add_hline(y=0, line=dict(color="#888", width=1), row=1, col=2)
@@ -165,7 +166,7 @@ def _course_figure(course, pairs, most, image=None):
     fig.update_annotations(font_size=12)
     fig.update_xaxes(title_text="step", title_standoff=2)
     fig.update_yaxes(rangemode="tozero")
-    return fig.update_layout(template="plotly_white", font_size=11, height=230, width=1080, margin=dict(l=40, r=165, t=26, b=36),       # plotly makes no room for a second legend
+    return fig.update_layout(template="plotly_white", font_size=11, height=230, width=1080, margin=dict(l=40, r=54 + 6*max((len(name) for name, _ in named), default=0), t=26, b=36),   # plotly makes no room for a second legend
         legend=dict(x=.005, y=.8, bgcolor="rgba(255,255,255,.7)"), legend2=dict(x=1.005, y=1, font_size=10))
 
 # %% ../../nbs/views/labels.ipynb #286178e4
@@ -214,14 +215,15 @@ class LabelsPanel(Panel):
             self.message.value = ("This view shows labels that were learned, and what is loaded has hard ones: each image stands for its own class and no other. "
                                   "Distil with <b>rcig</b>, <b>frepo</b> or <b>kip</b>, or load one of their runs or files.")
 
-# %% ../../nbs/views/labels.ipynb #39613fd5
+# %% ../../nbs/views/labels.ipynb #84e4c623
 @patch
 def list_moments(self:LabelsPanel):
     "What the slider goes through: what the run kept before its last step. The last moment is the artifact itself."
     run, shots = self.ex.run, dict(self.ex.shots)
-    self.kept = [(s, y, shots[s]) for s, y in run.labels() if s in shots and s < run.step] if shots else []
+    labels = run.labels() if shots else []
+    self.kept = [(s, y, shots[s]) for s, y in labels if s in shots and s < run.step]
     self.last = run.step if shots else None                                       # while a run goes on nobody can say which step is seen
-    self.why = "" if self.kept else ("This run kept no labels along the way: it was made before they were kept. <i>Start anew</i> computes the same run again and keeps them." if shots else
+    self.why = "" if labels else ("This run kept no labels along the way: it was made before they were kept. <i>Start anew</i> computes the same run again and keeps them." if shots else
                                      "How labels formed is seen when a run has ended or is loaded." if run is not None else "A file holds the last labels only; load a run to see how they formed.")
     self.top = max([float(y.abs().max()) for _, y, _ in self.kept], default=0.)
 
@@ -255,13 +257,13 @@ def do_click(self:LabelsPanel, trace, points, state):
     with self.hold(): self.klass.value, self.image.value = i//ipc, i % ipc
     self.refresh()
 
-# %% ../../nbs/views/labels.ipynb #95f736dd
+# %% ../../nbs/views/labels.ipynb #d0626fa7
 @patch
 def said(self:LabelsPanel, y, i) -> str:
     "The image's label and the largest confusions in words."
     d, p, t = self.seen, shares(y)[i], top_confusions(y, self.seen.classes, 4)
-    best = "; ".join(f"{escape(d.classes[c])} {100*p[c]:.0f} %" for c in p.argsort(descending=True)[:4].tolist() if p[c] > .005)
-    mixed = "; ".join(f"{escape(a)} with {escape(b)} {100*s:.0f} %" for a, b, s in t.itertuples(index=False)) or "none"
+    best = "; ".join(f"{escape(d.classes[c])} ({100*p[c]:.0f} %)" for c in p.argsort(descending=True)[:4].tolist() if p[c] > .005)
+    mixed = "; ".join(f"{escape(a)} with {escape(b)} ({100*s:.0f} %)" for a, b, s in t.itertuples(index=False)) or "none"
     lines = [f"<b>This label</b> (shares of its positive part): {best}.", f"<b>Classes mixed most</b>: {mixed}.",
              f"The own class leads in {int((label_lead(y) > 0).sum())} of {len(y)} labels; mean entropy {float(label_entropy(y).mean()):.2f} of {math.log(d.n_classes):.2f} nats.",
              f"Shown: the first {SNAPSHOT_IPC} of {d.ipc} images a class." if d.ipc > SNAPSHOT_IPC else "", self.why]
