@@ -74,7 +74,7 @@ class Distilled(nn.Module):
     def materialize(self, ipc=None) -> Batch: "The first `ipc` images of every class, class by class; default all."; raise NotImplementedError
     def blueprint(self) -> dict: "Constructor arguments beyond those of every artifact, JSON only."; return {}
 
-# %% ../nbs/05_distilled.ipynb #c11a6a21
+# %% ../nbs/05_distilled.ipynb #324fc8cf
 @patch
 def sample(self:Distilled,
     n: int,                      # images wanted; more than there are gives all
@@ -113,6 +113,13 @@ def pictures(self:Distilled, ipc=None) -> Tensor:
     "Images a person looks at: (C * ipc, c, H, W) in 0..1, class by class, on the CPU."
     self.refit()
     return self.space.decode(self.materialize(ipc).images).cpu()
+
+@patch
+@torch.no_grad()
+def soft_labels(self:Distilled, ipc=None) -> Tensor|None:
+    "Labels of these pictures, (C * ipc, C), on the CPU; None where they are hard."
+    y = self.materialize(ipc).labels
+    return y.detach().cpu().clone() if y.is_floating_point() else None
 
 @patch
 def refit(self:Distilled):

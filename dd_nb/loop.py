@@ -158,8 +158,8 @@ def snapshot_steps(
     "At which steps to keep a picture: the first and the last, dense early."
     return {0, steps} | {round(steps**(i/n)) for i in range(n + 1)} if n else {steps}
 
-# %% ../nbs/07_loop.ipynb #15d3836a
-SNAPSHOT_IPC = 10  # images a class kept in a snapshot; more do not fit on a screen
+# %% ../nbs/07_loop.ipynb #e0575082
+SNAPSHOT_IPC = 10  # images a class kept in a snapshot, with their soft labels; more do not fit on a screen
 
 def run_config(method: Method, data: ImageData, ipc: int, seed: int, preset: str) -> dict:
     "What a run's folder and name say of it."
@@ -239,7 +239,7 @@ def _iterate(m, data, config, run, resume, picture_at):
         except StoreError: keeper.safe = False; raise
         finally: keeper.close()
 
-# %% ../nbs/07_loop.ipynb #bfbe8600
+# %% ../nbs/07_loop.ipynb #8734aaff
 class _Keeper:
     "Keeps a run's log, snapshots and checkpoints while it goes on."
     def __init__(self, run, state, steps, before):
@@ -270,7 +270,7 @@ class _Keeper:
 
     def event(self, losses, picture, done=False):
         images = None
-        if picture or done: self.run.save_snapshot(self.state.step, images := self.state.distilled.pictures(SNAPSHOT_IPC))
+        if picture or done: self.run.save_snapshot(self.state.step, images := self.state.distilled.pictures(SNAPSHOT_IPC), self.state.distilled.soft_labels(SNAPSHOT_IPC))
         return Event(self.state.step, self.steps, losses, self.seconds, self.run, self.state.distilled, images, done)
 
 # %% ../nbs/07_loop.ipynb #d408053a
@@ -310,7 +310,7 @@ def distill(
                 raise KeyboardInterrupt(f"stopped at step {e.step} of {e.steps}; the same call goes on from there ({e.run.name})")
     return e.run
 
-# %% ../nbs/07_loop.ipynb #7cfabf63
+# %% ../nbs/07_loop.ipynb #46a330d3
 @dataclass
 class Cost:
     "What a run is expected to take, from a few timed steps."
@@ -361,6 +361,6 @@ def estimate(
     parts = m.rehearse(state, data)
     each = [_time(f, min(20, n), budget/len(parts)) for n, f in parts]
     seconds = sum(n*t for (n, _), t in zip(parts, each))
-    d = state.distilled
-    pictures = min(ipc, SNAPSHOT_IPC)*d.n_classes*torch.Size(d.shape).numel()*len(snapshot_steps(m.n_steps))
-    return Cost(seconds, seconds/m.n_steps, _peak_bytes(device), d.n_bytes + pictures + 100*m.n_steps + m.disk_bytes(data), str(device), m.explain(data, ipc))
+    d, labels = state.distilled, state.distilled.soft_labels(SNAPSHOT_IPC)
+    shots = len(snapshot_steps(m.n_steps))*(min(ipc, SNAPSHOT_IPC)*d.n_classes*torch.Size(d.shape).numel() + (0 if labels is None else labels.nbytes))
+    return Cost(seconds, seconds/m.n_steps, _peak_bytes(device), d.n_bytes + shots + 100*m.n_steps + m.disk_bytes(data), str(device), m.explain(data, ipc))

@@ -95,7 +95,7 @@ def busy(self:Run) -> bool:
     except Timeout: return True
     except OSError: return False    # a folder that cannot be locked cannot be written either
 
-# %% ../nbs/06_store.ipynb #650e8aaf
+# %% ../nbs/06_store.ipynb #eb41caeb
 @patch
 def save_checkpoint(self:Run,
     tree: dict,           # everything needed to go on; see `pack`
@@ -119,7 +119,8 @@ def clear(self:Run):
     "Forget results and progress, to start anew; the seed gives the same images again."
     with storing(self.path):
         for f in ("done.json", "checkpoint.safetensors", "distilled.safetensors", "evaluation.json", "metrics.jsonl"): (self.path/f).unlink(missing_ok=True)
-        for f in (self.path/"snapshots").glob("*.npy"): f.unlink()
+        for kind in ("snapshots", "labels"):
+            for f in (self.path/kind).glob("*.npy"): f.unlink()
 
 @patch
 def finish(self:Run,
@@ -155,25 +156,32 @@ def metrics(self:Run):
     import pandas as pd
     return pd.DataFrame(self.log_rows(), columns=None if self.log_rows() else ["step", "seconds"])
 
-# %% ../nbs/06_store.ipynb #86ac7760
-@patch
-def save_snapshot(self:Run,
-    step: int,       # when
-    pictures: Tensor # (N, c, H, W) in 0..1
-):
-    "Keep the images of a step for the time-lapse."
+# %% ../nbs/06_store.ipynb #edddaae6
+def _save_array(file, x: Tensor):
     import numpy as np
-    x = (pictures*255).round().to(torch.uint8).numpy()
     def write(tmp):
-        with open(tmp, "wb") as f: np.save(f, x)
-    atomic_write(self.path/"snapshots"/f"{step:07d}.npy", write, "a snapshot")
+        with open(tmp, "wb") as f: np.save(f, x.numpy())
+    atomic_write(file, write, "a snapshot")
+
+def _load_arrays(folder) -> list:
+    "(step, tensor) in order; none where there is no such folder."
+    import numpy as np
+    return [(int(f.stem), torch.from_numpy(np.load(f, allow_pickle=False))) for f in sorted(folder.glob("*.npy"))]
 
 @patch
-def snapshots(self:Run) -> list:
-    "The time-lapse: (step, images in 0..1) in order."
-    import numpy as np
-    files = sorted((self.path/"snapshots").glob("*.npy"))
-    return [(int(f.stem), torch.from_numpy(np.load(f, allow_pickle=False))/255) for f in files]
+def save_snapshot(self:Run,
+    step: int,        # when
+    pictures: Tensor, # (N, c, H, W) in 0..1
+    labels: Tensor=None,  # (N, C) their soft labels
+):
+    "Keep the images of a step for the time-lapse, and their labels where those are soft."
+    if labels is not None: _save_array(self.path/"labels"/f"{step:07d}.npy", labels)
+    _save_array(self.path/"snapshots"/f"{step:07d}.npy", (pictures*255).round().to(torch.uint8))
+
+@patch
+def snapshots(self:Run) -> list: "The time-lapse: (step, images in 0..1) in order."; return [(s, x/255) for s, x in _load_arrays(self.path/"snapshots")]
+@patch
+def labels(self:Run) -> list: "Soft labels of the images of `snapshots()`: (step, (N, C)) in order; empty where labels are hard, and in runs made before they were kept."; return _load_arrays(self.path/"labels")
 
 @patch(as_prop=True)
 def progress(self:Run) -> dict:
