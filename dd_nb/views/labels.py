@@ -257,13 +257,13 @@ def do_click(self:LabelsPanel, trace, points, state):
     with self.hold(): self.klass.value, self.image.value = i//ipc, i % ipc
     self.refresh()
 
-# %% ../../nbs/views/labels.ipynb #d0626fa7
+# %% ../../nbs/views/labels.ipynb #4179c55f
 @patch
 def said(self:LabelsPanel, y, i) -> str:
     "The image's label and the largest confusions in words."
     d, p, t = self.seen, shares(y)[i], top_confusions(y, self.seen.classes, 4)
-    best = "; ".join(f"{escape(d.classes[c])} ({100*p[c]:.0f} %)" for c in p.argsort(descending=True)[:4].tolist() if p[c] > .005)
-    mixed = "; ".join(f"{escape(a)} with {escape(b)} ({100*s:.0f} %)" for a, b, s in t.itertuples(index=False)) or "none"
+    best = "; ".join(f"{escape(d.classes[c])} ({100*p[c]:.0f}&nbsp;%)" for c in p.argsort(descending=True)[:4].tolist() if p[c] > .005)
+    mixed = "; ".join(f"{escape(a)} with {escape(b)} ({100*s:.0f}&nbsp;%)" for a, b, s in t.itertuples(index=False)) or "none"
     lines = [f"<b>This label</b> (shares of its positive part): {best}.", f"<b>Classes mixed most</b>: {mixed}.",
              f"The own class leads in {int((label_lead(y) > 0).sum())} of {len(y)} labels; mean entropy {float(label_entropy(y).mean()):.2f} of {math.log(d.n_classes):.2f} nats.",
              f"Shown: the first {SNAPSHOT_IPC} of {d.ipc} images a class." if d.ipc > SNAPSHOT_IPC else "", self.why]
