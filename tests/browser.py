@@ -2,6 +2,9 @@
 import json, os, shutil, socket, subprocess, sys, time, urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from playwright.sync_api import expect
+
+expect.set_options(timeout=30_000)   # a busy machine draws late; what is asserted is what comes, not when
 
 TREE = Path(__file__).resolve().parents[1]
 SHOTS = Path(__file__).with_name("screenshots")

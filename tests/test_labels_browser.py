@@ -39,7 +39,7 @@ def load_file(ex, name):
 def label(ex): return ex.locator("img[alt*='beside its label']")
 def matrix(ex): return ex.locator(".js-plotly-plot:visible").first
 def slider(ex): return ex.locator(".widget-slider:visible", has_text="Training").locator("[role=slider]")
-def has(what, words): expect(what).to_have_attribute("alt", re.compile(words), timeout=20_000)
+def has(what, words): expect(what).to_have_attribute("alt", re.compile(words), timeout=60_000)
 def cells(ex): return matrix(ex).locator(".heatmaplayer image").first
 
 def click_row(ex, i, column=.5):
@@ -54,10 +54,10 @@ def test_matrix_and_image(ex, run):
     tab(ex, "Runs")
     ex.get_by_label("Runs", exact=True).select_option(run.name)
     button(ex, "Load").click()
-    expect(status(ex)).to_contain_text("Loaded frepo-digits", timeout=20_000)
+    expect(status(ex)).to_contain_text("Loaded frepo-digits", timeout=60_000)
     tab(ex, "Labels")
     has(label(ex), "image 1 of class 0 beside its label, step 90")
-    expect(cells(ex)).to_have_attribute("href", re.compile("^data:image/png"), timeout=10_000)
+    expect(cells(ex)).to_have_attribute("href", re.compile("^data:image/png"), timeout=60_000)
     names = matrix(ex).locator(".ytick text").all_text_contents()
     assert names == [str(c) for c in range(10)], names
     choose(ex, "Labels of", "6"); choose(ex, "Image", "2")
@@ -81,7 +81,7 @@ def test_training(ex, run):
     slider(ex).focus()
     for _ in run.labels()[1:]: slider(ex).press("ArrowLeft")
     has(label(ex), "image 1 of class 7 beside its label, step 0$")
-    expect(cells(ex)).not_to_have_attribute("href", pixels, timeout=10_000)
+    expect(cells(ex)).not_to_have_attribute("href", pixels, timeout=60_000)
     assert label(ex).get_attribute("src") != picture
     expect(ex.get_by_text("Classes mixed most: none.")).to_be_visible()              # it began with one class each
     expect(ex.get_by_text("step 0", exact=True)).to_be_visible()
@@ -89,7 +89,7 @@ def test_training(ex, run):
     has(label(ex), rf"step {run.labels()[3][0]}$")
     for _ in run.labels(): slider(ex).press("ArrowRight")
     has(label(ex), "step 90$")
-    expect(cells(ex)).to_have_attribute("href", pixels, timeout=10_000)              # the same labels, the same colours
+    expect(cells(ex)).to_have_attribute("href", pixels, timeout=60_000)              # the same labels, the same colours
 
 def test_keyboard(ex):
     image = ex.get_by_label("Image", exact=True)
@@ -121,14 +121,14 @@ def test_nothing_is_cut_off(ex):
 
 def test_a_file_and_hard_labels_are_told_in_words(ex):
     load_file(ex, "soft.safetensors")
-    expect(status(ex)).to_contain_text("Loaded Images(frepo", timeout=10_000)
+    expect(status(ex)).to_contain_text("Loaded Images(frepo", timeout=60_000)
     tab(ex, "Labels")
     has(label(ex), "image 1 of class 0 beside its label$")
     expect(ex.get_by_text("A file holds the last labels only")).to_be_visible()
     expect(ex.locator(".js-plotly-plot:visible")).to_have_count(1)                   # no curves without a run
     load_file(ex, "hard.safetensors")
-    expect(status(ex)).to_contain_text("Loaded Images(random", timeout=10_000)
+    expect(status(ex)).to_contain_text("Loaded Images(random", timeout=60_000)
     tab(ex, "Labels")
-    expect(ex.get_by_text("what is loaded has hard ones")).to_be_visible(timeout=10_000)
+    expect(ex.get_by_text("what is loaded has hard ones")).to_be_visible(timeout=60_000)
     expect(label(ex)).to_be_hidden()
     assert ex.locator("[role=alert]").count() == 0 and ex.page.locator("text=Traceback").count() == 0
