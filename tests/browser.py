@@ -1,5 +1,5 @@
 """A real JupyterLab and a real Chromium, for tests that do what a person does."""
-import json, os, shutil, socket, subprocess, sys, time, urllib.request
+import os, shutil, socket, subprocess, sys, time, urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from playwright.sync_api import expect
@@ -61,3 +61,48 @@ def workspace(folder, **settings):
     shutil.copy(TREE/"index.ipynb", Path(folder)/"index.ipynb")
     (Path(folder)/"pyproject.toml").write_text('[project]\nname = "workspace"\nversion = "0"\n\n[tool.nbdev]\n')
     (Path(folder)/"settings.ini").write_text("[dd_nb]\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()))
+
+def run_cell_with(page, text):
+    "Click into the code cell that holds `text` and press Shift+Enter."
+    cell = page.locator(".jp-CodeCell", has_text=text).first
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    return cell
+
+def shot(page, name):
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS/f"{name}.png")
+
+def open_explorer(page):
+    "The explorer, opened by running the first cell; the file browser is folded away as one does on a small screen."
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)      # before that JupyterLab would ask which kernel is meant
+    page.keyboard.press("Control+b")
+    run_cell_with(page, "explorer = Explorer()")
+    panel = page.locator(".dd-explorer")
+    expect(button(panel, "Distil")).to_be_enabled(timeout=90_000)
+    panel.scroll_into_view_if_needed()
+    return panel
+
+def button(ex, name): return ex.get_by_role("button", name=name, exact=True)
+def choose(ex, label, value): ex.get_by_label(label, exact=True).select_option(value)
+def number(ex, label, value):
+    box = ex.get_by_label(label, exact=True)
+    box.fill(str(value)); box.press("Tab")
+def tab(ex, name): ex.get_by_role("tab", name=name, exact=True).click()
+def status(ex): return ex.locator("[role=status], [role=alert]").first
+
+def load_file(ex, name):
+    tab(ex, "Runs")
+    ex.get_by_label("From", exact=True).fill(name); ex.get_by_label("From", exact=True).press("Tab")
+    button(ex, "Load file").click()
+
+def assert_fits(ex):
+    "At 1280 x 800: pickers, pictures and plots within the panel's width, names in full, pictures not shrunk."
+    edge = ex.bounding_box()
+    for el in ex.locator("button:visible:not(.modebar-btn), select:visible, input:visible, img:visible, .js-plotly-plot:visible").all():
+        box = el.bounding_box()
+        assert box["x"] + box["width"] <= edge["x"] + edge["width"] + 2, el.evaluate("e => e.outerHTML.slice(0, 200)")
+    clipped = ex.locator(".widget-label:visible").evaluate_all("els => els.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)")
+    assert not clipped, f"labels cut off: {clipped}"
+    shrunk = ex.locator("img:visible").evaluate_all("els => els.filter(e => e.clientWidth < e.naturalWidth).map(e => e.alt)")
+    assert not shrunk, f"pictures shrunk: {shrunk}"

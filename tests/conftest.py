@@ -1,5 +1,5 @@
 """What every test may rely on: its own run and data folders, one device, and few threads. Nothing of a person's workspace is read or written."""
-import os, re, shutil, subprocess, sys, sysconfig, tempfile
+import os, re, shutil, subprocess, sysconfig, tempfile
 from pathlib import Path
 import pytest
 

@@ -1,10 +1,10 @@
 """What a person can get wrong: one clear sentence, and nothing saved is lost. (Bad data files: test_data.py.)"""
-import os, resource, subprocess, sys
+import os, subprocess, sys
 from pathlib import Path
 import numpy as np, pytest, torch
 from dd_nb.core import ArtifactError, ConfigError, DDError, IPCError, StoreError, TrainingDiverged, UnknownName
 from dd_nb.data import load_data
-from dd_nb.loop import distill, distill_iter, method_config
+from dd_nb.loop import distill, distill_iter
 from dd_nb.distilled import Distilled
 from dd_nb.judge import evaluate, evaluate_iter
 from dd_nb.nets import make_net

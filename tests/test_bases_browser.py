@@ -2,12 +2,11 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import jupyterlab, page_on, workspace
+from browser import assert_fits, button, choose, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.artifacts.factorized import Factorized, budget
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
-from test_explorer_browser import button, choose, run_cell_with, shot, status, tab
 
 @pytest.fixture(scope="module")
 def ex(tmp_path_factory):
@@ -20,18 +19,7 @@ def ex(tmp_path_factory):
     pairs.save(folder/"pairs.safetensors")
     Images.start(data, 2, generator(0), recipe=dict(method="random", data="digits")).save(folder/"plain.safetensors")
     with jupyterlab(folder) as (url, token), page_on(url, token, "index.ipynb") as page:
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)
-        page.keyboard.press("Control+b")
-        run_cell_with(page, "explorer = Explorer()")
-        panel = page.locator(".dd-explorer")
-        expect(button(panel, "Distil")).to_be_enabled(timeout=90_000)
-        panel.scroll_into_view_if_needed()
-        yield panel
-
-def load(ex, name):
-    tab(ex, "Runs")
-    ex.get_by_label("From", exact=True).fill(name); ex.get_by_label("From", exact=True).press("Tab")
-    button(ex, "Load file").click()
+        yield open_explorer(page)
 
 def pair(ex): return ex.locator("img[alt*='through hallucinator']")
 def strip(ex): return ex.locator("img[alt^='from b'][alt*='of class']")
@@ -47,7 +35,7 @@ def click_cell(ex, basis, hallucinator, right=0, down=0):
 def test_matrix_and_pair(ex):
     tab(ex, "Bases")
     expect(ex.get_by_text("Distil or load something first.")).to_be_visible()
-    load(ex, "pairs.safetensors")
+    load_file(ex, "pairs.safetensors")
     expect(status(ex)).to_contain_text("3 bases a class x 4 hallucinators = 12 images a class", timeout=60_000)
     tab(ex, "Bases")
     has(pair(ex), "basis 1 of class 0 through hallucinator 1")
@@ -98,19 +86,12 @@ def test_diversity(ex):
 
 def test_nothing_is_cut_off(ex):
     "At 1280 x 800: pickers, pictures and plots within the panel's width, names in full, pictures not shrunk."
-    edge = ex.bounding_box()
-    for el in ex.locator("button:visible:not(.modebar-btn), select:visible, input:visible, img:visible, .js-plotly-plot:visible").all():
-        box = el.bounding_box()
-        assert box["x"] + box["width"] <= edge["x"] + edge["width"] + 2, el.evaluate("e => e.outerHTML.slice(0, 200)")
-    clipped = ex.locator(".widget-label:visible").evaluate_all("els => els.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)")
-    assert not clipped, f"labels cut off: {clipped}"
-    shrunk = ex.locator("img:visible").evaluate_all("els => els.filter(e => e.clientWidth < e.naturalWidth).map(e => e.alt)")
-    assert not shrunk, f"pictures shrunk: {shrunk}"
+    assert_fits(ex)
     m, p = matrix(ex).bounding_box(), pair(ex).bounding_box()
     assert p["x"] >= m["x"] + m["width"] and abs(p["y"] - m["y"]) < 30, "the enlarged pair stands beside the matrix"
 
 def test_other_artifacts_are_told_in_words(ex):
-    load(ex, "plain.safetensors")
+    load_file(ex, "plain.safetensors")
     expect(status(ex)).to_contain_text("Loaded Images(random", timeout=60_000)
     tab(ex, "Bases")
     expect(ex.get_by_text("This view takes HaBa's bases and hallucinators apart")).to_be_visible(timeout=60_000)

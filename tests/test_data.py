@@ -1,5 +1,5 @@
 """Data sets in their original formats, image folders, arrays: what is read, what is refused and how it is said, what is sampled and whitened."""
-import gzip, hashlib, json, os, pickle, socket, struct, tarfile, time, urllib.error, urllib.request, warnings, zipfile
+import gzip, hashlib, json, os, pickle, socket, struct, tarfile, time, urllib.error, urllib.request, warnings
 from pathlib import Path
 import numpy as np
 import pytest
@@ -261,7 +261,7 @@ def test_folder_with_splits(tmp_path):
 
 @pytest.mark.parametrize("inside", ["", "train"])
 def test_folder_without_test_part_is_split_for_good(inside, tmp_path):
-    p = write_classes(tmp_path/"p"/inside, 10)
+    write_classes(tmp_path/"p"/inside, 10)
     a, b = find_images(tmp_path/"p")
     assert {c: (len(a[c]), len(b[c])) for c in a} == dict(cat=(8, 2), dog=(8, 2)) and not {*a["cat"]} & {*b["cat"]}
     assert (a, b) == find_images(tmp_path/"p")

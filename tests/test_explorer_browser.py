@@ -2,18 +2,7 @@
 import re, time
 import pytest
 from playwright.sync_api import expect
-from browser import SHOTS, jupyterlab, page_on, workspace
-
-def run_cell_with(page, text):
-    "Click into the code cell that holds `text` and press Shift+Enter."
-    cell = page.locator(".jp-CodeCell", has_text=text).first
-    cell.locator(".cm-content").click()
-    page.keyboard.press("Shift+Enter")
-    return cell
-
-def shot(page, name):
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS/f"{name}.png")
+from browser import button, choose, jupyterlab, number, open_explorer, page_on, run_cell_with, shot, status, tab, workspace
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
@@ -28,22 +17,9 @@ def page(lab):
 @pytest.fixture(scope="module")
 def ex(page):
     "The explorer, opened by running the first cell; the file browser is folded away as one does on a small screen."
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)      # before that JupyterLab would ask which kernel is meant
-    page.keyboard.press("Control+b")
-    run_cell_with(page, "explorer = Explorer()")
-    panel = page.locator(".dd-explorer")
-    expect(panel.get_by_role("button", name="Distil", exact=True)).to_be_enabled(timeout=90_000)
-    panel.scroll_into_view_if_needed()
+    panel = open_explorer(page)
     panel.get_by_text("Choose, then press Distil.").wait_for()
     return panel
-
-def button(ex, name): return ex.get_by_role("button", name=name, exact=True)
-def choose(ex, label, value): ex.get_by_label(label, exact=True).select_option(value)
-def number(ex, label, value):
-    box = ex.get_by_label(label, exact=True)
-    box.fill(str(value)); box.press("Tab")
-def tab(ex, name): ex.get_by_role("tab", name=name, exact=True).click()
-def status(ex): return ex.locator("[role=status], [role=alert]").first
 
 def test_main_job(page, ex):
     shot(page, "1-idle")

@@ -2,13 +2,12 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import jupyterlab, page_on, workspace
+from browser import assert_fits, button, choose, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
 from dd_nb.loop import distill
 from dd_nb.settings import settings
-from test_explorer_browser import button, choose, run_cell_with, shot, status, tab
 
 IPC = 3
 
@@ -23,18 +22,7 @@ def ex(tmp_path_factory, run):
     run.distilled.save(folder/"soft.safetensors")
     Images.start(load_data("digits"), 2, generator(0), recipe=dict(method="random", data="digits")).save(folder/"hard.safetensors")
     with jupyterlab(folder) as (url, token), page_on(url, token, "index.ipynb") as page:
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)
-        page.keyboard.press("Control+b")
-        run_cell_with(page, "explorer = Explorer()")
-        panel = page.locator(".dd-explorer")
-        expect(button(panel, "Distil")).to_be_enabled(timeout=90_000)
-        panel.scroll_into_view_if_needed()
-        yield panel
-
-def load_file(ex, name):
-    tab(ex, "Runs")
-    ex.get_by_label("From", exact=True).fill(name); ex.get_by_label("From", exact=True).press("Tab")
-    button(ex, "Load file").click()
+        yield open_explorer(page)
 
 def label(ex): return ex.locator("img[alt*='beside its label']")
 def matrix(ex): return ex.locator(".js-plotly-plot:visible").first
@@ -104,14 +92,7 @@ def test_nothing_is_cut_off(ex):
     expect(plots).to_have_count(2)
     for what in (matrix(ex), label(ex), plots.nth(1), slider(ex), ex.get_by_text("Classes mixed most")): expect(what).to_be_in_viewport(ratio=.99)
     shot(ex.page, "11-labels")
-    edge = ex.bounding_box()
-    for el in ex.locator("button:visible:not(.modebar-btn), select:visible, input:visible, img:visible, .js-plotly-plot:visible").all():
-        box = el.bounding_box()
-        assert box["x"] + box["width"] <= edge["x"] + edge["width"] + 2, el.evaluate("e => e.outerHTML.slice(0, 200)")
-    clipped = ex.locator(".widget-label:visible").evaluate_all("els => els.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)")
-    assert not clipped, f"labels cut off: {clipped}"
-    shrunk = ex.locator("img:visible").evaluate_all("els => els.filter(e => e.clientWidth < e.naturalWidth).map(e => e.alt)")
-    assert not shrunk, f"pictures shrunk: {shrunk}"
+    assert_fits(ex)
     outside = plots.evaluate_all("""els => els.flatMap(e => [...e.querySelectorAll('text')].filter(t => {
         const a = t.getBoundingClientRect(), b = e.getBoundingClientRect();
         return a.width && (a.left < b.left - 1 || a.right > b.right + 1 || a.top < b.top - 1 || a.bottom > b.bottom + 1)}).map(t => t.textContent))""")

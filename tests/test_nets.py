@@ -4,7 +4,7 @@ import pytest, torch
 import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
-from dd_nb.core import ConfigError, DDError, NetError, UnknownName, generator
+from dd_nb.core import ConfigError, NetError, UnknownName, generator
 from dd_nb.nets import Net, draw_weights, list_nets, make_net
 
 EMBEDDING = dict(convnet=None, mlp=128, lenet=84, alexnet=192*16, vgg11=512, vgg11_bn=512, resnet18=512, resnet18_bn=512, vit=192)   # None: by size

@@ -2,7 +2,7 @@
 import os, shutil, sys
 from pathlib import Path
 import pytest
-from conftest import DD_NB, TREE, run
+from conftest import DD_NB, run
 
 PLUGIN = Path(__file__).with_name("plugin")
 

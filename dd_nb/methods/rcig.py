@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Body', 'Inner', 'conjugate_gradients', 'adam_descent', 'dual_matrix', 'find_lr', 'adapt_lr', 'went', 'real_side',
-           'meta_gradient', 'clip_implicit', 'Live', 'RCIG']
+           'alpha', 'outer_wants', 'pairing_wants', 'synthetic_side', 'pull_back', 'meta_gradient', 'clip_implicit',
+           'Live', 'RCIG']
 
 # %% ../../nbs/methods/rcig.ipynb #cced2ce7
 import math
@@ -155,7 +156,7 @@ def adapt_lr(
     return lr*.9 if worse >= .29 else lr*1.05 if fell >= .7 else lr
 def went(values: Tensor) -> tuple: "What `adapt_lr` wants to know of a solve."; return bool(values[-1] > values[0]), bool((values.diff() < 0).all())
 
-# %% ../../nbs/methods/rcig.ipynb #71ef8b1a
+# %% ../../nbs/methods/rcig.ipynb #63c1ad35
 @torch.no_grad()
 def real_side(body, q, delta, x, linear=True, base=None) -> tuple:
     "Outputs o (T, C) and features (T, d) of real images, in portions."
@@ -164,6 +165,62 @@ def real_side(body, q, delta, x, linear=True, base=None) -> tuple:
         (logits, h), (o, _) = body.push(q, xs, delta) if linear else (body.both(q, xs), (None, None))
         outs.append((o if linear else body(q + delta, xs) - (logits if base else 0), h))
     return tuple(torch.cat(t) for t in zip(*outs))
+
+# %% ../../nbs/methods/rcig.ipynb #82dee61f
+def alpha(inner: Inner, h, o: Tensor, y: Tensor) -> Tensor:
+    "Coefficients of the head (n, C), with a graph; without reparameterisation the residual over the ridge."
+    if h is None: return (y - o)/inner.lam
+    L = ridge_factor(h @ h.T, inner.lam, double=inner.L.dtype == torch.float64)
+    return torch.cholesky_solve((y - o).to(L.dtype), L).to(y.dtype)
+
+def outer_wants(
+    inner: Inner,
+    delta: Tensor,
+    o_s: Tensor,     # (n, C) outputs of the synthetic images
+    y: Tensor,       # (n, C) labels
+    tau: Tensor,     # log temperature
+    real: tuple,     # images (T, c, H, W), class numbers (T,)
+    margin,          # function of y
+) -> tuple:          # (loss, accuracy on the real batch, dict of its gradients: o_t, o, y, tau, h)
+    "The outer loss, and what it wants of each matrix it is made of."
+    o_t, h_t = real_side(inner.body, inner.body.q0, delta, real[0], inner.linear, inner.reparam)
+    o_t, o_s, y_s = (t.detach().requires_grad_() for t in (o_t, o_s, y))
+    h_s = inner.h.detach().requires_grad_() if inner.reparam else None
+    with torch.enable_grad():
+        p = o_t + h_t @ (h_s.T @ alpha(inner, h_s, o_s, y_s)) if inner.reparam else o_t
+        loss = F.cross_entropy(tau.exp()*p, real[1]) + margin(y_s)
+    at = dict(o_t=o_t, o=o_s, y=y_s, tau=tau) | (dict(h=h_s) if inner.reparam else {})
+    wants = dict(zip(at, torch.autograd.grad(loss, list(at.values()), allow_unused=True)))
+    if wants["o"] is None: wants["o"] = torch.zeros_like(o_s)
+    return loss.detach(), (p.argmax(1) == real[1]).float().mean(), wants
+
+def pairing_wants(
+    inner: Inner,
+    o_s: Tensor,     # (n, C)
+    y: Tensor,       # (n, C)
+    jv: Tensor,      # (n, C) J_x v
+) -> dict:           # gradients of <alpha, J v>: o, y, jv, h; <v, delta> has none
+    "What the implicit part wants of each matrix it is made of."
+    at = dict(o=o_s, y=y, jv=jv) | (dict(h=inner.h) if inner.reparam else {})
+    at = {k: t.detach().requires_grad_() for k, t in at.items()}
+    with torch.enable_grad(): pairing = (alpha(inner, at.get("h"), at["o"], at["y"])*at["jv"]).sum()
+    return dict(zip(at, torch.autograd.grad(pairing, list(at.values()))))
+
+# %% ../../nbs/methods/rcig.ipynb #46ab6be1
+def synthetic_side(inner: Inner, delta: Tensor, v: Tensor, x: Tensor) -> dict:
+    "Features h, outputs o and J v of synthetic images, with their graph."
+    body, at = inner.body, inner.body.q0 if inner.linear else inner.body.q0 + delta
+    with torch.enable_grad():
+        (logits, h), (jv, _) = body.push(at, x, v)
+        if inner.linear: return dict(h=h, o=body.push(at, x, delta)[1][0], jv=jv)
+        base, h = body.both(body.q0, x)
+        return dict(h=h, o=logits - (base if inner.reparam else 0), jv=jv)
+
+def pull_back(side: dict, wants: dict, y: Tensor, leaves: list, rows) -> list:
+    "Gradients of the leaves from what is wanted of the synthetic side and of the labels."
+    outs = [(t, wants[k][rows]) for k, t in side.items() if wants.get(k) is not None and t.requires_grad] + ([(y, wants["y"])] if y.requires_grad else [])
+    got = torch.autograd.grad([t for t, _ in outs], leaves, [w for _, w in outs], retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(l) if t is None else t for l, t in zip(leaves, got)]
 
 def meta_gradient(
     inner: Inner,
@@ -180,46 +237,16 @@ def meta_gradient(
 ) -> tuple:                 # (loss, accuracy of the regression on the real batch, direct, implicit), gradients as lists
     "Outer loss, and its direct and implicit gradient."
     body, at = inner.body, inner.body.q0 if inner.linear else inner.body.q0 + delta
-    o_t, h_t = real_side(body, body.q0, delta, real[0], inner.linear, inner.reparam)
-    o_t, o_s, y_s = (t.detach().requires_grad_() for t in (o_t, inner.output(delta), y))
-    h_s = inner.h.detach().requires_grad_() if inner.reparam else None
-    def alpha(h, o, y):
-        if h is None: return (y - o)/inner.lam
-        L = ridge_factor(h @ h.T, inner.lam, double=inner.L.dtype == torch.float64)
-        return torch.cholesky_solve((y - o).to(L.dtype), L).to(y.dtype)
-    with torch.enable_grad():
-        p = o_t + h_t @ (h_s.T @ alpha(h_s, o_s, y_s)) if inner.reparam else o_t
-        loss = F.cross_entropy(tau.exp()*p, real[1]) + margin(y_s)
-    small = [o_t, o_s, y_s, tau] + ([h_s] if inner.reparam else [])
-    u_t, u_s, direct_y, direct_tau, *direct_h = torch.autograd.grad(loss, small, allow_unused=True)
-    u_s = torch.zeros_like(o_s) if u_s is None else u_s
-    pick = slice(None) if real_rows is None else real_rows
-    g = body.pull(at, real[0][pick], u_t[pick]) + (inner.pull(u_s) if inner.linear else body.pull(at, inner.x, u_s))
+    rows, real_rows = (slice(None) if r is None else r for r in (rows, real_rows))
+    o_s = inner.output(delta).detach()
+    loss, right, wants = outer_wants(inner, delta, o_s, y, tau, real, margin)
+    g = body.pull(at, real[0][real_rows], wants["o_t"][real_rows]) + (inner.pull(wants["o"]) if inner.linear else body.pull(at, inner.x, wants["o"]))
     v = adjoint(g).detach()
-
-    with torch.enable_grad():
-        z = (o_s.detach().requires_grad_(), y.detach().requires_grad_(), (inner.push(v) if inner.linear else body.push(at, inner.x, v)[1][0]).detach().requires_grad_())
-        hz = inner.h.detach().requires_grad_() if inner.reparam else None
-        pairing = (alpha(hz, z[0], z[1])*z[2]).sum()                       # <alpha, J v>; <v, delta> has no gradient
-    i_o, i_y, i_jv, *i_h = torch.autograd.grad(pairing, [*z] + ([hz] if inner.reparam else []))
-
-    rows = slice(None) if rows is None else rows
-    xs = x[rows]
-    with torch.enable_grad():                                              # h, o and J v of the synthetic images, with their graph
-        (logits, h), (jv, _) = body.push(at, xs, v)
-        if inner.linear: h_x, o_x = h, body.push(at, xs, delta)[1][0]
-        else:
-            base, h_x = body.both(body.q0, xs)
-            o_x = logits - (base if inner.reparam else 0)
-    def back(cot_h, cot_o, cot_jv, cot_y):
-        outs = [(o_x, cot_o), (jv, cot_jv), (h_x, cot_h[0] if cot_h else None)]
-        outs = [(a, c[rows]) for a, c in outs if c is not None and a.requires_grad] + ([(y, cot_y)] if y.requires_grad else [])
-        got = torch.autograd.grad([a for a, _ in outs], leaves, [c for _, c in outs], retain_graph=True, allow_unused=True)
-        return [torch.zeros_like(l) if t is None else t for l, t in zip(leaves, got)]
-    direct, implicit = back(direct_h, u_s, None, direct_y), back(i_h, i_o, i_jv, i_y)
-    right = (p.argmax(1) == real[1]).float().mean()
-    if tau.requires_grad: direct = [direct_tau if l is tau else t for l, t in zip(leaves, direct)]
-    return loss.detach(), right, direct, implicit
+    implied = pairing_wants(inner, o_s, y, inner.push(v) if inner.linear else body.push(at, inner.x, v)[1][0])
+    side = synthetic_side(inner, delta, v, x[rows])
+    direct, implicit = (pull_back(side, w, y, leaves, rows) for w in (wants, implied))
+    if tau.requires_grad: direct = [wants["tau"] if l is tau else t for l, t in zip(leaves, direct)]
+    return loss, right, direct, implicit
 
 # %% ../../nbs/methods/rcig.ipynb #fd5e5cc4
 def clip_implicit(
