@@ -93,7 +93,7 @@ class Inner:
             return ((self.solve(r)*r).sum() + d.square().sum())/2
         return jvp(torch.func.grad(g), (delta,), (v,))[1]
 
-# %% ../../nbs/methods/rcig.ipynb #d71346aa
+# %% ../../nbs/methods/rcig.ipynb #5da45ad5
 def conjugate_gradients(
     A,                 # function v -> A v, symmetric positive definite
     b: Tensor,
@@ -125,8 +125,8 @@ def adam_descent(
         x = x - lr*(m/(1 - .9**t))/((v/(1 - .999**t)).sqrt() + 1e-8)
     return x, torch.stack(values) if values else torch.zeros(1)
 
-def dual_matrix(inner, chunk: int=16) -> Tensor:
-    "J J^T + (K + lam I) x I_C, (nC, nC): columns by a reverse and a forward pass each, so that only `chunk` rows of J exist at a time."
+def dual_matrix(inner) -> Tensor:
+    "J J^T + (K + lam I) x I_C, (nC, nC): a column by a reverse and a forward pass, so that no more than a row of J exists at a time."
     n, C = inner.y.shape
     cols = [inner.push(inner.pull(e.view(n, C))).flatten() for e in torch.eye(n*C, dtype=inner.y.dtype, device=inner.y.device)]
     A = (inner.L @ inner.L.T).to(inner.y.dtype) if inner.reparam else inner.lam*torch.eye(n, dtype=inner.y.dtype, device=inner.y.device)
@@ -166,7 +166,7 @@ def real_side(body, q, delta, x, linear=True, base=None) -> tuple:
         outs.append((o if linear else body(q + delta, xs) - (logits if base else 0), h))
     return tuple(torch.cat(t) for t in zip(*outs))
 
-# %% ../../nbs/methods/rcig.ipynb #82dee61f
+# %% ../../nbs/methods/rcig.ipynb #eb505d06
 def alpha(inner: Inner, h, o: Tensor, y: Tensor) -> Tensor:
     "Coefficients of the head (n, C), with a graph; without reparameterisation the residual over the ridge."
     if h is None: return (y - o)/inner.lam
@@ -184,7 +184,7 @@ def outer_wants(
 ) -> tuple:          # (loss, accuracy on the real batch, dict of its gradients: o_t, o, y, tau, h)
     "The outer loss, and what it wants of each matrix it is made of."
     o_t, h_t = real_side(inner.body, inner.body.q0, delta, real[0], inner.linear, inner.reparam)
-    o_t, o_s, y_s = (t.detach().requires_grad_() for t in (o_t, o_s, y))
+    o_t, o_s, y_s, tau = (t.detach().requires_grad_() for t in (o_t, o_s, y, tau))
     h_s = inner.h.detach().requires_grad_() if inner.reparam else None
     with torch.enable_grad():
         p = o_t + h_t @ (h_s.T @ alpha(inner, h_s, o_s, y_s)) if inner.reparam else o_t
