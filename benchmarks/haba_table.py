@@ -6,10 +6,11 @@ import tempfile
 import pandas as pd
 from common import RESULTS, arguments, merge, stamp
 from dd_nb import distill, evaluate, load_data
+from dd_nb.loop import method_config
 
 args = arguments(__doc__, data=dict(default="cifar10"), objectives=dict(default="dm,dsa,mtt,atom"), ipc=dict(default="2,10", help="budgets in images a class"), seeds=dict(type=int, default=1, help="distillation seeds"),
                  students=dict(type=int, default=3), nets=dict(default="convnet:width=64;resnet18;vgg11;alexnet", help="students, with semicolons; the first also judges all pairs"),
-                 sides=dict(default="alone,haba"), all_pairs=dict(type=int, default=1, help="students of the set of all pairs (it is H times as large)"), ablation=dict(action="store_true"), set=dict(default="", help="hyper-parameters of HaBa that differ, with semicolons"), precision=dict(default="bfloat16", help="of the students"),
+                 sides=dict(default="alone,haba"), all_pairs=dict(type=int, default=1, help="students of the set of all pairs (it is H times as large)"), ablation=dict(action="store_true"), set=dict(default="", help="hyper-parameters of HaBa that differ, with semicolons"), times=dict(type=int, default=1, help="this many times the objective's steps, for either side; the rows say so"), precision=dict(default="bfloat16", help="of the students"),
                  root=dict(default=None, help="folder of runs, to go on after a stop"))
 KEY, out = ["data", "objective", "budget", "side", "net"], args.out or RESULTS/"haba_table.csv"
 ABLATION = {"no game": dict(l_cos=0.), "bases only": dict(learn="bases"), "hallucinators only": dict(learn="hallucinators")}
@@ -23,13 +24,13 @@ for objective in args.objectives.split(","):
             parts = []
             for s in range(1 if args.quick else args.seeds):
                 alone = side == "alone"
-                few = dict(steps=2) if args.quick else {}
-                hyper = few if alone else dict(changes, objective=objective, **ABLATION.get(side, {})) | (dict(options="steps=2") if args.quick else {})
+                steps = 2 if args.quick else args.times*method_config(objective, data.name, ipc).n_steps if args.times > 1 else 0
+                hyper = (dict(steps=steps) if steps else {}) if alone else dict(changes, objective=objective, **ABLATION.get(side, {})) | (dict(options=f"steps={steps}") if steps else {})
                 run = distill(objective if alone else "haba", data, ipc=ipc, seed=s, root=root, progress=False, **hyper)
                 tables = {side: judge(run, nets)}
                 if side == "haba" and args.all_pairs: tables["haba, all pairs"] = judge(run.distilled.to_images(), nets[:1], args.all_pairs)
                 about = dict(objective=objective, budget=ipc, stored=round(run.distilled.storage_ipc, 2), distil_seed=s, distil_seconds=run.progress["seconds"], precision=args.precision)
-                parts += [t.assign(side=k, **about) for k, t in tables.items()]
+                parts += [t.assign(side=f"{k}, {args.times} x steps" if args.times > 1 else k, **about) for k, t in tables.items()]
                 print(data.name, objective, ipc, s, f"{run.progress['seconds']:.0f} s", {k: t.groupby("net", sort=False).accuracy.mean().round(4).tolist() for k, t in tables.items()}, flush=True)
             table = pd.concat(parts, ignore_index=True).drop(columns="artifact").assign(**stamp())
             if not args.quick: table = merge(table, out, KEY)

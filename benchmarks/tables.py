@@ -5,9 +5,9 @@ import pandas as pd
 from common import RESULTS
 
 ROOT = Path(__file__).parents[1]
-ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "whole"]
+ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "kip", "frepo", "rcig", "whole"]
 BATCH_NORM = ("datadam", "atom")    # released with networks of batch norm, distilled through and judged by; all others with instance norm
-SIDES = ["alone", "haba", "haba, all pairs", "no game", "bases only", "hallucinators only"]
+SIDES = ["alone, 1 image", "alone", "alone, 3 x steps", "haba", "haba, 3 x steps", "haba, all pairs", "haba, all pairs, 3 x steps", "no game", "bases only", "hallucinators only"]
 ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
 csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
 
@@ -39,14 +39,24 @@ def ablation(t) -> str:
     cell.columns = [f"{d}, IPC {i}, {n}" for d, i, n in cell.columns]
     return markdown(cell.rename_axis("attention").reset_index())
 
+def regression(t) -> str:
+    "Methods and what students were trained on down, (data, IPC, network) across."
+    g = t.groupby(["method", "trained_on", "data", "ipc", "net"]).accuracy.agg(["mean", "std"])
+    cell = ((100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"].fillna(0)).map("{:.1f}".format)).unstack(["data", "ipc", "net"]).sort_index(axis=1)
+    order = list(dict.fromkeys(t.method))
+    cell = cell.loc[sorted(cell.index, key=lambda i: (order.index(i[0]), i[1] != "own"))].fillna("")
+    cell.columns = [f"{d}, IPC {i:g}, {n}" for d, i, n in cell.columns]
+    return markdown(cell.reset_index().rename(columns=dict(trained_on="labels")))
+
 def haba(t, plain) -> str:
-    "Objectives and sides down, (data, budget, network) across; plain images that quick_table.csv has need not be run again."
+    "Objectives and sides down, (data, budget, network) across; plain images that quick_table.csv has need not be run again. One image a class is what papers set beside HaBa's 1.9."
     have = t[["data", "budget", "objective", "side", "net"]].drop_duplicates()
     more = plain[plain.method.isin(t.objective) & plain.data.isin(t.data)].assign(objective=lambda d: d.method, side="alone", budget=lambda d: d.ipc, stored=lambda d: d.ipc)
     more = more.merge(have[have.side == "haba"][["data", "budget", "objective", "net"]]).merge(have[have.side == "alone"], how="left", indicator=True)
-    t = pd.concat([t, more[more._merge == "left_only"]])
+    one = plain[plain.method.isin(t.objective) & (plain.ipc == 1)].assign(objective=lambda d: d.method, side="alone, 1 image", budget=2).merge(have[have.side == "haba"][["data", "budget", "objective", "net"]])
+    t = pd.concat([t, more[more._merge == "left_only"], one])
     g = t.groupby(["objective", "side", "data", "budget", "net"]).accuracy.agg(["mean", "std"])
-    cell = ((100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"].fillna(0)).map("{:.1f}".format)).unstack(["data", "budget", "net"]).sort_index(axis=1)
+    cell = ((100*g["mean"]).map("{:.1f}".format) + (100*g["std"]).map(" ± {:.1f}".format).where(g["std"].notna(), "")).unstack(["data", "budget", "net"]).sort_index(axis=1)
     cell = cell.loc[sorted(cell.index, key=lambda i: (ORDER.index(i[0]), SIDES.index(i[1])))].fillna("")
     cell.columns = [f"{d}, budget {b}, {n}" for d, b, n in cell.columns]
     return markdown(cell.reset_index())
@@ -58,8 +68,13 @@ def speed(t) -> str:
 def blocks() -> dict:
     out = {}
     if (RESULTS/"digits_table.csv").exists(): t = csv("digits_table"); out["digits"] = accuracy(t, "digits, 5 seeds") + source(t, "digits_table")
+    if (RESULTS/"regression_table.csv").exists():
+        r = csv("regression_table")
+        out["regression"] = regression(r[~r.method.str.contains(",")]) + source(r, "regression_table")
+        if r.method.str.contains(",").any(): out["rcig_ablation"] = regression(r[(r.trained_on == "own") & r.method.str.startswith("rcig") & ~r.net.isin(["resnet18", "vgg11", "alexnet"])]) + source(r, "regression_table")
     if (RESULTS/"quick_table.csv").exists():
         t = csv("quick_table")
+        if "regression" in out: t = pd.concat([t, r[(r.trained_on == "own") & r.net.isin(t.net) & r.data.isin(t.data) & ~r.method.str.contains(",")]])
         parts = t[t.method.isin(ABLATION)].assign(method=t.method.map(ABLATION))
         if parts.method.nunique() == 3: out["ablation"] = ablation(parts) + source(parts, "quick_table")
         own = t[t.data.isin(("cifar10", "fashion_mnist")) & (t.net.str.contains("norm=batch") == t.method.isin(BATCH_NORM)) & ~t.method.str.contains(",")]
@@ -71,6 +86,12 @@ def blocks() -> dict:
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
     if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")
     if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "before_mb", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
+    if (RESULTS/"rcig_speed.csv").exists():
+        t = csv("rcig_speed")
+        out["rcig_speed"] = markdown(t.assign(error=t.error.map("{:.0e}".format), note=t.note.fillna(""))[["width", "ipc", "real", "side", "steps", "seconds", "more_mb", "error", "note"]].replace("nan", "").fillna("")) + source(t, "rcig_speed")
+    if (RESULTS/"rcig_growth.csv").exists():
+        t = csv("rcig_growth")
+        out["rcig_growth"] = markdown(t[["ipc", "width", "pool", "solver", "inner_steps", "seconds", "more_mb", "residual"]].assign(residual=t.residual.map("{:.0e}".format).replace("nan", ""))) + source(t, "rcig_growth")
     if (RESULTS/"paper_table.csv").exists():
         t = csv("paper_table")
         g = t.groupby(["method", "data", "ipc", "net"], sort=False).agg(measured=("accuracy", "mean"), std=("accuracy", "std"), published=("published", "first"), minutes=("distil_seconds", "mean")).reset_index()
