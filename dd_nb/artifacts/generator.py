@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PORTION', 'condition', 'balanced_labels', 'sides', 'Norm', 'GeneratorNet', 'draw_generator', 'Generator']
 
-# %% ../../nbs/artifacts/generator.ipynb #eb65cca0
-import copy
+# %% ../../nbs/artifacts/generator.ipynb #e8fa2f29
+import copy, math
 import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
@@ -33,13 +33,13 @@ def balanced_labels(
     "Random labels, every class once before any comes again."
     return torch.cat([torch.randperm(n_classes, generator=generator) for _ in range(-(-n//n_classes))])[:n]
 
-# %% ../../nbs/artifacts/generator.ipynb #393c3b7c
+# %% ../../nbs/artifacts/generator.ipynb #1e8b3ce1
 def sides(
     size: int,  # pixels
 ) -> list:
     "Sizes of the maps, from about 4 up to the image's, each about twice the last."
     out = [size]
-    for _ in range(max(1, round(torch.tensor(size).log2().item()) - 2)): out.append(-(-out[-1]//2))
+    for _ in range(max(1, round(math.log2(size)) - 2)): out.append(-(-out[-1]//2))
     return out[::-1]
 
 class Norm(nn.Module):
