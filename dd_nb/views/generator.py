@@ -95,7 +95,7 @@ def walk_figure(
     for s in axs[0].spines.values(): s.set(visible=True, color=plots.PALETTE[1], linewidth=2)
     return fig
 
-# %% ../../nbs/views/generator.ipynb #4472c9ba
+# %% ../../nbs/views/generator.ipynb #54152e44
 @torch.no_grad()
 def nearest(
     x: Tensor,         # n x c x H x W, pixels in 0..1
@@ -132,7 +132,7 @@ def memory_figure(
     "For each class the generated image that is nearest to a real one, and that one, with their distance."
     gap, C = found["distance"]["generated"].unflatten(0, (len(classes), -1)), min(len(classes), 10)
     first = gap.min(1).indices[:C] + torch.arange(C)*gap.shape[1]
-    fig, axs = plots._axes(2, C, .62, .9)
+    fig, axs = plots._axes(2, C, .6, .9)
     for k, i in enumerate(first.tolist()):
         plots._draw(axs[0, k], found["generated"][i]); plots._draw(axs[1, k], found["real"][i])
         axs[0, k].set_title(classes[k][:10], fontsize=8, pad=2); axs[1, k].set_xlabel(f"{found['distance']['generated'][i]:.2f}", fontsize=8, labelpad=1)
@@ -177,7 +177,7 @@ def ipc_figure(
     plots._layout(fig, "images a class and epoch (IPC)", "accuracy, %")
     return fig.update_xaxes(type="category")
 
-# %% ../../nbs/views/generator.ipynb #461a274a
+# %% ../../nbs/views/generator.ipynb #035267d7
 @register_panel("Generator")
 class GeneratorPanel(Panel):
     "Classes and noises in a grid; two of its images, and the way between; nearest real images; accuracy by IPC."
@@ -193,8 +193,8 @@ class GeneratorPanel(Panel):
         for w in (self.class_a, self.noise_a, self.class_b, self.noise_b, self.u): w.observe(self.refresh, "value")
         self.again.on_click(self.redraw), self.near.on_click(self.draw_memory), self.curve.on_click(self.draw_curve)
         row = lambda *w, align="center": W.HBox(w, layout=W.Layout(flex_flow="row wrap", align_items=align))
-        right = W.VBox([row(self.class_a, self.noise_a), row(self.class_b, self.noise_b), row(self.u, self.again), self.strip, row(self.near, self.curve, self.student), self.said])
-        self.body = W.VBox([self.cost, row(self.grid, right, align="flex-start"), row(W.VBox([self.pairs, self.box]), self.plot, align="flex-start")])
+        right = W.VBox([row(self.class_a, self.noise_a), row(self.class_b, self.noise_b), row(self.u, self.again), self.strip, row(self.near, self.curve, self.student), self.said, self.pairs])
+        self.body = W.VBox([self.cost, row(self.grid, right, align="flex-start"), row(self.box, self.plot, align="flex-start")])
         return [self.body]
 
     def renew(self):
@@ -217,7 +217,7 @@ class GeneratorPanel(Panel):
         a, b, z = (self.class_a.value, self.noise_a.value), (self.class_b.value, self.noise_b.value), noises(d, seed=self.seed)
         name = lambda p: f"{d.classes[p[0]]}, z{p[1] + 1}"
         self.cost.value = f"Stored: {d.n_bytes:,} bytes, as much as {d.picture_ipc:.3g} 8-bit pictures a class. Shown to a student: {d.epoch_images:,} fresh images an epoch."
-        self.grid.value = picture(grid_figure(d, z, [a, b]), f"classes by noises, draw {self.seed + 1}: {min(20, d.n_classes)} classes, {len(z)} noises")
+        self.grid.value = picture(grid_figure(d, z, [a, b], .42), f"classes by noises, draw {self.seed + 1}: {min(20, d.n_classes)} classes, {len(z)} noises")
         self.strip.value = picture(walk_figure(d, z, a, b, self.u.value), f"from {name(a)} to {name(b)}, at {self.u.value:.2f}, draw {self.seed + 1}")
 
     def refresh(self, *_):
@@ -225,7 +225,7 @@ class GeneratorPanel(Panel):
         if self.visible and self.seen is not None and not isinstance(self.seen, Generator):
             self.message.value = "This view looks into a generator, and what is loaded is none: distil with <b>dim</b> or <b>gan</b>, or load one of their runs or files."
 
-# %% ../../nbs/views/generator.ipynb #db376078
+# %% ../../nbs/views/generator.ipynb #4e726a01
 @patch
 def redraw(self:GeneratorPanel, *_):
     "Other noises."
@@ -244,7 +244,7 @@ def draw_memory(self:GeneratorPanel, *_):
         found = memory(d, self.real(), seed=self.seed)
         self.pairs.value = picture(memory_figure(found, d.classes), "generated images and the training images nearest to them", 72)
         fig = go.FigureWidget(distance_figure(found))
-        fig.update_layout(height=190, width=430, margin=dict(l=55, r=10, t=8, b=28))
+        fig.update_layout(height=200, width=430, margin=dict(l=55, r=10, t=8, b=28))
         fig._config = dict(displaylogo=False)
         for w in self.box.children: w.close()
         self.box.children = [fig]
@@ -266,7 +266,7 @@ def draw_curve(self:GeneratorPanel, *_):
         if row is None: return
         rows.append(row)
         fig = go.FigureWidget(ipc_figure(pd.DataFrame(rows)))
-        fig.update_layout(height=300, width=430, margin=dict(l=55, r=10, t=10, b=45))
+        fig.update_layout(height=200, width=560, margin=dict(l=55, r=10, t=8, b=40))
         fig._config = dict(displaylogo=False)
         for w in self.plot.children: w.close()
         self.plot.children = [fig]
