@@ -173,7 +173,7 @@ def freeze(self:Generator,
     out.images.copy_(full.images)
     return out.to(self.device)
 
-# %% ../../nbs/artifacts/generator.ipynb #a99d3700
+# %% ../../nbs/artifacts/generator.ipynb #dde316df
 @patch(cls_method=True)
 def start(cls:Generator,
     data,                        # ImageData
@@ -188,7 +188,7 @@ def start(cls:Generator,
 @patch(as_prop=True)
 def budgets(self:Generator) -> str:
     "Both costs, in words."
-    return (f"{self.n_bytes:,} bytes of weights (as much as {self.picture_ipc:.3g} 8-bit pictures a class); students are shown "
+    return (f"{self.n_bytes:,} bytes of weights (as much as {self.picture_ipc:,.0f} 8-bit pictures a class); students are shown "
             f"{self.n_classes} classes x {self.ipc} = {self.epoch_images:,} fresh images an epoch")
 
 @patch(as_prop=True)

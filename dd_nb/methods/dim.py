@@ -107,7 +107,7 @@ def batch_rows(
     epoch, i = divmod(k, n//size)
     return _shuffled(n, seed, name, epoch)[i*size:(i + 1)*size]
 
-# %% ../../nbs/methods/dim.ipynb #b3bd0525
+# %% ../../nbs/methods/dim.ipynb #7e61f643
 @register_method("gan")
 @dataclass(frozen=True, kw_only=True)
 class GAN(Method):
@@ -128,7 +128,7 @@ class GAN(Method):
     precision: str = param("auto", choices=("auto", "float32", "bfloat16"))  # of all but the penalty, which is float32; auto: where the machine is fast in it
     compat: bool = param(False)            # the released behaviour where it differs (see the end)
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(gan_steps=1_000, batch_gan=64, lr_gan=3e-4, width=32, lazy=4)},
+        "quick": {"*": dict(gan_steps=1_500, batch_gan=48, lr_gan=1e-3, width=32, lazy=2), "digits": dict(width=16, lazy=1)},
         "paper": {"*": dict(gan_looks=15), "mnist": dict(gan_steps=70_200), "fashion_mnist": dict(gan_steps=70_200), "svhn": dict(gan_steps=85_800)}}
 
     @property
@@ -266,7 +266,7 @@ def look(self:GAN, state, data, k: int, steps: int, looks: int) -> dict:
 def looks_rehearsed(self:GAN, state, data, looks):
     return [(looks*self.look_epochs/2, lambda: dict(score=self.score(state, data, 2)))] if looks else []
 
-# %% ../../nbs/methods/dim.ipynb #6438f5e7
+# %% ../../nbs/methods/dim.ipynb #e430584d
 POOL = "convnet;resnet18_bn:width=32,blocks=1;resnet18_bn:width=32;resnet18_bn:width=32,blocks=1,pooling=avg;resnet18_bn:width=32,pooling=avg"  # ConvNet-3, ResNet-10, ResNet-18, ResNetAP-10, ResNetAP-18
 _epochs = lambda n, a, b: dict(gan_steps=150*(n//128), steps=100*(n//64), refresh=n//64)
 
@@ -288,7 +288,8 @@ class DiM(GAN):
     augment: str = param("color_crop_cutout")  # for matching, one draw for real and generated, all kinds after one another; the pool trains without cutout, a draw an image
     looks: int = param(0, 0)               # as gan_looks, in phase B
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(GAN.presets["quick"]["*"], steps=300, lr_match=1e-4, l_match=.1, pool_nets="convnet:width=32;convnet:width=32,norm=batch;resnet18_bn:width=8,blocks=1", refresh=20, pool_steps=4)},
+        "quick": {"*": dict(GAN.presets["quick"]["*"], steps=300, lr_match=2e-4, l_match=.3, pool_nets="convnet:width=32;convnet:width=32,norm=batch;resnet18_bn:width=8,blocks=1", refresh=20, pool_steps=4),
+                  "digits": GAN.presets["quick"]["digits"]},
         "paper": {"*": dict(gan_looks=15, looks=10)} | {d: _epochs(n, 128, 64) for d, n in dict(mnist=60_000, fashion_mnist=60_000, svhn=73_257).items()}}
 
     @property

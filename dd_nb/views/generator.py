@@ -177,7 +177,7 @@ def ipc_figure(
     plots._layout(fig, "images a class and epoch (IPC)", "accuracy, %")
     return fig.update_xaxes(type="category")
 
-# %% ../../nbs/views/generator.ipynb #035267d7
+# %% ../../nbs/views/generator.ipynb #fbcd3855
 @register_panel("Generator")
 class GeneratorPanel(Panel):
     "Classes and noises in a grid; two of its images, and the way between; nearest real images; accuracy by IPC."
@@ -216,7 +216,7 @@ class GeneratorPanel(Panel):
         if not isinstance(d := self.seen, Generator): return
         a, b, z = (self.class_a.value, self.noise_a.value), (self.class_b.value, self.noise_b.value), noises(d, seed=self.seed)
         name = lambda p: f"{d.classes[p[0]]}, z{p[1] + 1}"
-        self.cost.value = f"Stored: {d.n_bytes:,} bytes, as much as {d.picture_ipc:.3g} 8-bit pictures a class. Shown to a student: {d.epoch_images:,} fresh images an epoch."
+        self.cost.value = f"Stored: {d.n_bytes:,} bytes, as much as {d.picture_ipc:,.0f} 8-bit pictures a class. Shown to a student: {d.epoch_images:,} fresh images an epoch."
         self.grid.value = picture(grid_figure(d, z, [a, b], .42), f"classes by noises, draw {self.seed + 1}: {min(20, d.n_classes)} classes, {len(z)} noises")
         self.strip.value = picture(walk_figure(d, z, a, b, self.u.value), f"from {name(a)} to {name(b)}, at {self.u.value:.2f}, draw {self.seed + 1}")
 
