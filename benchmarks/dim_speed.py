@@ -1,7 +1,7 @@
 """DiM: images a second in both phases and at deployment, beside a plain transcription of the released loop, in one process, in turns, on the same real images and networks.
 
 What the released loop does and ours does not: images come through a loader that decodes and normalises one at a time, which phase B starts anew for every generator step; the critic's gradients are computed in the generator's step, the pool network's and those of real images in matching;
-real and generated images pass the critic one after the other; all in float32. `ours, float32` is ours without bfloat16. Deployment is a student's step on fresh images."""
+real and generated images pass the critic one after the other; all in float32 and eager. `ours, float32` is ours without bfloat16 and without compiling. Deployment is a student's step on fresh images."""
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -13,7 +13,7 @@ from dd_nb.core import generator
 from dd_nb.loop import State, method_config
 from dd_nb.methods.dim import condition, gradient_penalty
 from dd_nb.nets import make_net
-from dd_nb.settings import get_device
+from dd_nb.settings import can_compile, get_device
 
 args = arguments(__doc__, data=dict(default="cifar10"), width=dict(type=int, default=196), batch=dict(type=int, default=32, help="images a step, in all phases (published: 128, 64, 128)"), net=dict(default="convnet", help="network of the pool, and student"),
                  pool_steps=dict(type=int, default=16), steps=dict(type=int, default=1, help="timed steps a round"), rounds=dict(type=int, default=3))
@@ -31,7 +31,7 @@ class Loaded(torch.utils.data.Dataset):
         return normalize(to_tensor(Image.fromarray(im if im.shape[2] == 3 else im[..., 0])), [.5]*im.shape[2], [.5]*im.shape[2]), self.y[i]
 
 def made(precision):
-    m = method_config("dim", data.name, 10, width=width, batch_gan=batch, batch_match=batch, pool_batch=batch, pool_steps=pool_steps, pool_nets=net_name, refresh=10**9, lazy=1, precision=precision, augment="color_crop_cutout").resolve(device)
+    m = method_config("dim", data.name, 10, width=width, batch_gan=batch, batch_match=batch, pool_batch=batch, pool_steps=pool_steps, pool_nets=net_name, refresh=10**9, lazy=1, precision=precision, pool_compile="no" if precision == "float32" else "yes" if can_compile() and not args.quick else "no").resolve(device)
     s = State(0, device)
     m.setup(s, data, 10)
     return m, s
@@ -87,6 +87,7 @@ class Ours:
         self.m, self.s = made(precision)
         self.k, self.rng = 0, generator(0, "ours")
         self.student = make_net(net_name, data, generator=generator(0)).to(device).train()
+        self.forward = self.m.compiled(self.s, "student", self.student)[1] if self.m.pool_compile == "yes" else self.student      # as the judge does with a student of this length
         self.opt = torch.optim.SGD(self.student.parameters(), lr=.01, momentum=.9, weight_decay=5e-4)
         self.flow = iter(())
     def phase_a(self): self.m.first_phase(self.s, data, self.k); self.k += 1
@@ -94,7 +95,8 @@ class Ours:
     def deploy(self):
         b = next(self.flow, None)
         if b is None: self.flow = self.s.distilled.at(50).epoch(batch, self.rng); b = next(self.flow)
-        with self.m.half(self.s): logits = self.student(DSA("color_crop", "M")(b.images, self.rng)).float()
+        x = DSA("color_crop", "M")(b.images, self.rng).contiguous(memory_format=torch.channels_last)
+        with self.m.half(self.s): logits = self.forward(x).float()
         loss = F.cross_entropy(logits, b.labels)
         self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
 

@@ -69,6 +69,18 @@ def test_cost_is_of_the_right_size(data):
     cost = estimate("dm", data, ipc=1, budget=.2, **(small("dm") | dict(steps=1000)))
     assert 0 < cost.step_seconds < 5 and cost.seconds == pytest.approx(1000*cost.step_seconds) and "MB" in str(cost)
 
+def test_compiled_pool(data):
+    "DiM's pool learns the same compiled, also when another network of its kind takes the module over."
+    from dd_nb.loop import State
+    ends = {}
+    for how in ("no", "yes"):
+        m = method_config("dim", "digits", 1, **(small("dim") | dict(pool_nets="convnet:width=8", pool_compile=how)))
+        s = State(0, torch.device("cpu"))
+        m.setup(s, data, 1)
+        ends[how] = [(float(m.train_pool(s, data, k)), s.cache["pool"][1].head.weight.detach().clone()) for k in range(4)]     # refresh = 2: two networks
+    for (a, w), (b, v) in zip(ends["no"], ends["yes"]): assert a == pytest.approx(b, rel=1e-4) and torch.allclose(w, v, atol=1e-5)
+    assert not torch.allclose(ends["yes"][1][1], ends["yes"][2][1], atol=1e-3)
+
 def test_compiled_twin(data):
     "The bfloat16 twin, compiled where the machine can, sees what the network sees, also after the network changed."
     from dd_nb.methods.matching import Twin, can_compile, class_mean
