@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "kip", "frepo", "rcig", "whole"]
 BATCH_NORM = ("datadam", "atom")    # released with networks of batch norm, distilled through and judged by; all others with instance norm
 SIDES = ["alone, 1 image", "alone", "alone, 3 x steps", "haba", "haba, 3 x steps", "haba, all pairs", "haba, all pairs, 3 x steps", "no game", "bases only", "hallucinators only"]
+DIM = ["dim", "gan", "dim, frozen", "gan, frozen", "random", "no match", "feature", "gradient"]
 ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
 csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
 
@@ -61,6 +62,20 @@ def haba(t, plain) -> str:
     cell.columns = [f"{d}, budget {b}, {n}" for d, b, n in cell.columns]
     return markdown(cell.reset_index())
 
+def dim(t) -> str:
+    "Students and sides down, what is stored, (data, IPC) across; published figures, which are CIFAR-10's, in a column of their own."
+    p = pd.read_csv(RESULTS.parent/"published"/"published_dim_ddoq.csv").query("method == 'DiM'")
+    p = dict(zip(p.arch.str.lower().str.replace("-", "").str.replace("convnet3", "convnet"), p.accuracy))
+    t = t.assign(side=t.side.where(t.preset == "quick", t.side + " (" + t.preset + ")"))
+    g = t.groupby(["net", "side", "data", "ipc"]).accuracy.agg(["mean", "std"])
+    cell = ((100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"].fillna(0)).map("{:.1f}".format)).unstack(["data", "ipc"]).sort_index(axis=1)
+    cell = cell.loc[sorted(cell.index, key=lambda i: (i[0], DIM.index(i[1].split(" (")[0])))].fillna("")
+    cell.columns = [f"{d}, IPC {i}" for d, i in cell.columns]
+    kb = t.groupby(["net", "side"]).bytes.agg(["min", "max"]).loc[cell.index]/1000
+    cell.insert(0, "stored, kB", [f"{a:,.0f}" if a == b else f"{a:,.0f} to {b:,.0f}" for a, b in kb.itertuples(index=False)])
+    if "cifar10" in set(t.data): cell["published (cifar10, IPC 10)"] = [next((v for k, v in p.items() if net.startswith(k)), "") if side.startswith("dim") and "frozen" not in side else "" for net, side in cell.index]
+    return markdown(cell.reset_index())
+
 def speed(t) -> str:
     t = t.assign(s=t.seconds_a_step.map("{:.3f}".format), times=t.speedup.map("{:.1f} x".format), gap=t.loss_difference.map("{:.0e}".format))
     return markdown(t[["size", "net", "batch_real", "ipc", "side", "s", "times", "peak_mb", "gap"]].rename(columns=dict(batch_real="real a class", ipc="IPC", s="s a step", times="faster", peak_mb="peak MB", gap="loss difference")))
@@ -82,6 +97,8 @@ def blocks() -> dict:
         kinds = [("quick", ~t.net.str.contains("norm=batch"), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
         out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
     if (RESULTS/"haba_table.csv").exists(): t = csv("haba_table"); out["haba"] = haba(t, csv("quick_table")) + source(t, "haba_table")
+    if (RESULTS/"dim_table.csv").exists(): t = csv("dim_table"); out["dim"] = dim(t) + source(t, "dim_table")
+    if (RESULTS/"dim_speed.csv").exists(): t = csv("dim_speed"); out["dim_speed"] = markdown(t[["phase", "data", "width", "batch", "side", "precision", "images_a_second", "speedup", "peak_mb"]]) + source(t, "dim_speed")
     if (RESULTS/"haba_speed.csv").exists(): t = csv("haba_speed"); out["haba_speed"] = markdown(t[["what", "bases", "channels", "hallucinators", "px", "side", "seconds_a_step", "speedup", "peak_mb", "difference"]]) + source(t, "haba_speed")
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
     if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")

@@ -87,7 +87,7 @@ def form_field(
     if isinstance(value, float): return W.FloatText(value=value, step=None, **kw)
     return W.Text(value=str(value), continuous_update=False, **kw)
 
-# %% ../nbs/10_explorer.ipynb #71cb6d24
+# %% ../nbs/10_explorer.ipynb #a729901d
 OTHER = "other: folder or .npz …"  # entry of the data picker that opens a text field
 
 def status_line(text: str, kind: str="info") -> str:
@@ -101,8 +101,9 @@ def result_table(table, bounds=None) -> str:
     import pandas as pd
     s = summarize(pd.concat([t for t in (table, bounds) if t is not None and len(t)]))
     ci = s.ci95.map(lambda v: "" if v != v else f" ± {100*v:.1f}")
+    shown = s.get("epoch_images", pd.Series(index=s.index, dtype=float)).map(lambda v: "" if v != v else f"{v:,.0f}")     # evaluations kept from before do not say
     out = pd.DataFrame({"trained on": s.artifact, "network": s.net, "accuracy, %": (100*s["mean"]).map("{:.1f}".format) + ci, "students": s.n,
-                        "storage, bytes": s.bytes.map("{:,}".format), "seconds each": s.seconds.round(1)})
+                        "storage, bytes": s.bytes.map("{:,}".format), "images an epoch": shown, "seconds each": s.seconds.round(1)})
     return out.to_html(index=False, border=0, classes="dd-table")
 
 # %% ../nbs/10_explorer.ipynb #ea7656d9

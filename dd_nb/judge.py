@@ -220,7 +220,7 @@ def _compiled(net, name, ready: dict) -> tuple:
     else: ready[name][0].load_state_dict(net.state_dict())
     return ready[name]
 
-# %% ../nbs/08_judge.ipynb #8a0b28ce
+# %% ../nbs/08_judge.ipynb #e18ad461
 @dataclass
 class Judged:
     "What the judge says after an epoch (`row` is None) or at the end of a student."
@@ -245,7 +245,7 @@ def _judge(source, data, jobs, p, base, images: int, epochs=None) -> Iterator[Ju
             yield Judged(name, seed, epoch, total, (i + epoch/total)/len(jobs))
         accuracy, loss = test_net(net, data)
         yield Judged(name, seed, epoch, total, (i + 1)/len(jobs), dict(base, net=name, seed=seed, accuracy=accuracy, loss=loss,
-            seconds=round(time.perf_counter() - start, 2), epochs=total, steps=steps, lr=q.lr, augment=strategy or "none", protocol=p.name))
+            epoch_images=images, seconds=round(time.perf_counter() - start, 2), epochs=total, steps=steps, lr=q.lr, augment=strategy or "none", protocol=p.name))
 
 # %% ../nbs/08_judge.ipynb #06d63dd4
 def evaluate_iter(
@@ -377,14 +377,15 @@ def bounds(data, ipc=1, nets=("convnet",), seeds=3, protocol="quick", progress=T
     "`bounds_iter` to the end: a DataFrame like `evaluate`'s, with methods `random` and `whole`."
     return collect(bounds_iter(data, ipc, nets, seeds, protocol, **kwargs), progress)
 
-# %% ../nbs/08_judge.ipynb #b91c35e3
+# %% ../nbs/08_judge.ipynb #03e0aee0
 def summarize(
     table,                                   # DataFrame from `evaluate` or `bounds`, or several concatenated
     by=("artifact", "method", "data", "ipc", "net", "protocol"),
-):                                           # DataFrame: mean, std (sample), ci95 (half width), n, seconds, bytes
-    "Accuracy by artifact and network, with 95 % intervals."
+):                                           # DataFrame: mean, std (sample), ci95 (half width), n, seconds, bytes, epoch_images
+    "Accuracy by artifact and network, with 95 % intervals, and both costs: bytes stored, images shown in an epoch."
     from scipy.stats import t
     g = table.groupby([c for c in by if c in table], sort=False, dropna=False)
     out = g.accuracy.agg(mean="mean", std="std", n="count")
     out["ci95"] = t.ppf(.975, (out.n - 1).clip(lower=1))*out["std"]/out.n**.5
-    return out.join(g.agg(seconds=("seconds", "mean"), bytes=("bytes", "first"))).reset_index()
+    costs = {k: (k, how) for k, how in (("seconds", "mean"), ("bytes", "first"), ("epoch_images", "first")) if k in table}     # older tables lack the last
+    return out.join(g.agg(**costs)).reset_index()

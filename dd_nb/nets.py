@@ -246,18 +246,27 @@ def vgg11(shape, n_classes): "VGG11 with instance norm."; return _vgg11(shape, n
 @register_net("vgg11_bn")
 def vgg11_bn(shape, n_classes): "VGG11 with batch norm."; return _vgg11(shape, n_classes, "batch")
 
-# %% ../nbs/04_nets.ipynb #86313275
+# %% ../nbs/04_nets.ipynb #92140e1e
 class ResNet18(Net):
     "torchvision's ResNet18 with a 3 x 3 stem; instance norm unless said otherwise."
-    def __init__(self, shape, n_classes, norm="instance"):
+    def __init__(self, shape, n_classes, norm="instance", width=64, blocks=2, pooling="stride"):
         from torchvision.models.resnet import BasicBlock, ResNet
         super().__init__()
-        self.body = ResNet(BasicBlock, [2, 2, 2, 2], norm_layer=lambda c: _choice("norm", norm, NORMS)(c, None))
-        self.body.conv1, self.body.maxpool, self.body.fc = nn.Conv2d(shape[0], 64, 3, padding=1, bias=False), nn.Identity(), nn.Identity()
-        for m in self.body.modules():
+        if width < 1 or blocks < 1: raise NetError(f"ResNet of width {width}, {blocks} blocks a stage; expected at least 1 each")
+        b = self.body = ResNet(BasicBlock, [blocks]*4, norm_layer=lambda c: _choice("norm", norm, NORMS)(c, None))
+        if width != 64:
+            b.inplanes, b.bn1 = width, b._norm_layer(width)
+            for i in range(4): setattr(b, f"layer{i + 1}", b._make_layer(BasicBlock, width << i, blocks, stride=1 + (i > 0)))
+        b.conv1, b.maxpool, b.fc = nn.Conv2d(shape[0], width, 3, padding=1, bias=False), nn.Identity(), nn.Identity()
+        if find(dict(stride=False, avg=True), pooling, "pooling of a ResNet:"):
+            for first in (b.layer2[0], b.layer3[0], b.layer4[0]):
+                shortcut, its_norm = first.downsample
+                first.conv1.stride = shortcut.stride = (1, 1)
+                first.conv2, first.downsample = nn.Sequential(nn.AvgPool2d(2), first.conv2), nn.Sequential(shortcut, nn.AvgPool2d(2), its_norm)
+        for m in b.modules():
             if isinstance(m, nn.Conv2d): m.reset_parameters()                     # the field trains from the framework's default, torchvision from He's
             if isinstance(m, nn.ReLU): m.inplace = False                          # maps are handed out
-        self.head = nn.Linear(512, n_classes)
+        self.head = nn.Linear(8*width, n_classes)
     def features(self, x):
         if x.shape[-1] < 16: x = F.interpolate(x, size=(16, 16), mode="bilinear", align_corners=False)
         b, maps = self.body, {}
@@ -266,9 +275,9 @@ class ResNet18(Net):
         return b.avgpool(x).flatten(1), maps
 
 @register_net("resnet18")
-def resnet18(shape, n_classes): "ResNet18 with instance norm."; return ResNet18(shape, n_classes)
+def resnet18(shape, n_classes, width=64, blocks=2, pooling="stride"): "ResNet18 with instance norm."; return ResNet18(shape, n_classes, "instance", width, blocks, pooling)
 @register_net("resnet18_bn")
-def resnet18_bn(shape, n_classes): "ResNet18 with batch norm."; return ResNet18(shape, n_classes, "batch")
+def resnet18_bn(shape, n_classes, width=64, blocks=2, pooling="stride"): "ResNet18 with batch norm."; return ResNet18(shape, n_classes, "batch", width, blocks, pooling)
 
 # %% ../nbs/04_nets.ipynb #d6458355
 def differentiable_attention(

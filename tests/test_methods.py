@@ -8,7 +8,7 @@ from dd_nb.distilled import Distilled
 from dd_nb.explorer import field_docs
 
 SMALL = dict(steps=4, train_steps=3, net="convnet:width=8", batch_real=8, real="float32", outer=2, inner=1,
-             pool=2, pool_steps=2, inner_steps=2, adjoint_steps=2, draws=2, experts=1, max_start=1, span=1, syn_steps=2, expert_images=200, adversary="convnet:width=8", options="steps=4;net=convnet:width=8;batch_real=8")   # applied where a method has the field
+             pool=2, pool_steps=2, inner_steps=2, adjoint_steps=2, draws=2, experts=1, max_start=1, span=1, syn_steps=2, expert_images=200, adversary="convnet:width=8", gan_steps=3, width=8, pool_nets="convnet:width=8;resnet18_bn:width=4,blocks=1", refresh=2, batch_gan=32, batch_match=16, pool_batch=16, precision="float32", options="steps=4;net=convnet:width=8;batch_real=8")   # applied where a method has the field
 
 @pytest.fixture(scope="module")
 def data(): return load_data("digits")
@@ -49,6 +49,18 @@ def test_presets_and_comments(name, preset):
     undocumented = [k for k, v in field_docs(type(m)).items() if not v]
     assert not undocumented, f"no comment beside {undocumented}"
 
+@pytest.mark.parametrize("hyper", [dict(match="gradient", lazy=2), dict(compat=True, match="feature"), dict(gan_looks=3, looks=2, look_net="mlp", look_ipc=2, look_epochs=2)])
+def test_dim_stops_anywhere(hyper, data, tmp_path):
+    "Both phases, the pool's network and its momentum, what is held out and the best generator so far are part of what a run is at a step."
+    whole = list(distill_iter("dim", data, ipc=2, root=tmp_path/"whole", **(small("dim") | hyper)))[-1].run
+    for _ in range(whole.steps + 1):
+        it = distill_iter("dim", data, ipc=2, root=tmp_path/"cut", **(small("dim") | hyper))
+        e = next(it)
+        if not e.done: e = next(it)
+        it.close()
+    assert e.run.state == "done" and all(torch.equal(a, b) for a, b in zip(e.run.distilled.state_dict().values(), whole.distilled.state_dict().values()))
+    assert e.run.metrics.drop(columns="seconds").equals(whole.metrics.drop(columns="seconds")) and e.run.distilled.recipe == whole.distilled.recipe
+
 def test_seeds_differ_and_repeat(data, tmp_path):
     one = lambda seed, root: list(distill_iter("dm", data, seed=seed, root=tmp_path/root, **small("dm")))[-1].run.distilled.images
     assert torch.equal(one(0, "a"), one(0, "b")) and not torch.equal(one(0, "a"), one(1, "a"))
@@ -56,6 +68,18 @@ def test_seeds_differ_and_repeat(data, tmp_path):
 def test_cost_is_of_the_right_size(data):
     cost = estimate("dm", data, ipc=1, budget=.2, **(small("dm") | dict(steps=1000)))
     assert 0 < cost.step_seconds < 5 and cost.seconds == pytest.approx(1000*cost.step_seconds) and "MB" in str(cost)
+
+def test_compiled_pool(data):
+    "DiM's pool learns the same compiled, also when another network of its kind takes the module over."
+    from dd_nb.loop import State
+    ends = {}
+    for how in ("no", "yes"):
+        m = method_config("dim", "digits", 1, **(small("dim") | dict(pool_nets="convnet:width=8", pool_compile=how)))
+        s = State(0, torch.device("cpu"))
+        m.setup(s, data, 1)
+        ends[how] = [(float(m.train_pool(s, data, k)), s.cache["pool"][1].head.weight.detach().clone()) for k in range(4)]     # refresh = 2: two networks
+    for (a, w), (b, v) in zip(ends["no"], ends["yes"]): assert a == pytest.approx(b, rel=1e-4) and torch.allclose(w, v, atol=1e-5)
+    assert not torch.allclose(ends["yes"][1][1], ends["yes"][2][1], atol=1e-3)
 
 def test_compiled_twin(data):
     "The bfloat16 twin, compiled where the machine can, sees what the network sees, also after the network changed."

@@ -13,6 +13,7 @@ CASES = {"dm": dict(steps=60, net="convnet:width=16", batch_real=32, augment="co
          "haba": dict(objective="dsa", options="steps=20;outer=3;inner=2;net=convnet:width=16;batch_real=32", bpc=2, hallucinators=3, adversary="convnet:width=16"),
          "rcig": dict(steps=60, net="convnet:width=8,norm=none,init=lecun,activation=softplus60", batch_real=32, pool=3, reset=12, pool_steps=4, inner_steps=3, adjoint_steps=3, student_steps=40),
          "frepo": dict(steps=60, net="convnet:width=8,norm=quickbatch,norm_first=yes,init=lecun", batch_real=32, pool=3, reset=5, pool_batch=7), "kip": dict(steps=60, kernel="random", loss="ce", draws=2, net="convnet:width=8", batch_real=32),
+         "dim": dict(gan_steps=30, steps=30, width=8, batch_gan=32, batch_match=16, lazy=2, pool_nets="convnet:width=8;resnet18_bn:width=4,blocks=1", refresh=7, pool_steps=2, pool_batch=16, precision="float32"),
          "herding": dict(train_steps=60, net="convnet:width=16"), "kcenter": dict(train_steps=60, net="convnet:width=16"), "random": {}}
 
 def start(method, root, ipc=2):
@@ -36,7 +37,7 @@ def same(a, b):
     return (all(torch.equal(x, y) for x, y in zip(a.distilled.state_dict().values(), b.distilled.state_dict().values())) and a.metrics.drop(columns="seconds").equals(b.metrics.drop(columns="seconds"))
             and x.keys() >= y.keys() and all(torch.equal(x[s], v) for s, v in y.items()))
 
-@pytest.mark.parametrize("method", ["dm", "herding", "atom", "datadam", "dc", "dsa", "mtt", "haba", "rcig", "frepo", "kip"])
+@pytest.mark.parametrize("method", ["dm", "herding", "atom", "datadam", "dc", "dsa", "mtt", "haba", "rcig", "frepo", "kip", "dim"])
 def test_sigkill_at_random_steps(method, tmp_path):
     whole = distill(method, "digits", ipc=2, root=tmp_path/"whole", progress=False, **CASES[method])
     rng, kills = random.Random(0), 0
