@@ -103,6 +103,11 @@ def blocks() -> dict:
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
     if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")
     if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "before_mb", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
+    if (RESULTS/"held_out.csv").exists():
+        t = csv("held_out")
+        g = t.groupby(["data", "ipc", "setting"], sort=False).agg(accuracy=("accuracy", "mean"), std=("accuracy", "std"), regression=("regression", "mean"), seconds=("distil_seconds", "mean")).reset_index()
+        pct = lambda c: (100*c).map("{:.1f}".format).replace("nan", "")
+        out["held_out"] = markdown(g.assign(accuracy=pct(g.accuracy) + " ± " + pct(g["std"]), regression=pct(g.regression), seconds=g.seconds.round())[["data", "ipc", "setting", "accuracy", "regression", "seconds"]]) + source(t, "held_out")
     if (RESULTS/"rcig_speed.csv").exists():
         t = csv("rcig_speed")
         out["rcig_speed"] = markdown(t.assign(error=t.error.map("{:.0e}".format), note=t.note.fillna(""))[["width", "ipc", "real", "side", "steps", "seconds", "more_mb", "error", "note"]].replace("nan", "").fillna("")) + source(t, "rcig_speed")
