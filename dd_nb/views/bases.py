@@ -172,7 +172,7 @@ def diversity_figure(
         fig.add_box(x=[f"{name}<br>({len(v):,} pairs)"], lowerfence=low, q1=q1, median=mid, q3=q3, upperfence=high, name=name, marker_color=plots.PALETTE[i % len(plots.PALETTE)], showlegend=False)
     return plots._layout(fig, "two images of a class (normalised units)", "RMS distance", yaxis_rangemode="tozero")
 
-# %% ../../nbs/views/bases.ipynb #dbc91bce
+# %% ../../nbs/views/bases.ipynb #439328dd
 @register_panel("Bases")
 class BasesPanel(Panel):
     "Pick a class and a pair; enlarge it, blend it, see how much pairs differ."
@@ -192,10 +192,10 @@ class BasesPanel(Panel):
 
     def renew(self):
         d, self.shown = self.seen, None
-        self.body.layout.display = None if isinstance(d, Factorized) else "none"
+        self.body.layout.display = None if getattr(d, "kind", None) == Factorized.kind else "none"
         for w in (*self.matrix.children, *self.box.children): w.close()
         self.matrix.children, self.box.children, self.means.value = [], [], ""
-        if not isinstance(d, Factorized): return
+        if getattr(d, "kind", None) != Factorized.kind: return
         with self.hold():
             self.klass.options, self.klass.value = list(zip(d.classes, range(d.n_classes))), 0      # a list filled later selects nothing by itself
             self.basis.options, self.basis.value = [(f"b{i + 1}", i) for i in range(d.bpc)], 0
@@ -204,7 +204,7 @@ class BasesPanel(Panel):
             self.what.value = "h"
 
     def draw(self):
-        if not isinstance(d := self.seen, Factorized): return
+        if getattr(d := self.seen, "kind", None) != Factorized.kind: return
         k, i, j = self.klass.value, self.basis.value, self.hall.value
         self.list_partners()
         a, b = (i, j), (i, self.to.value[1]) if self.what.value == "h" else (self.to.value[1], j)
@@ -214,7 +214,7 @@ class BasesPanel(Panel):
 
     def refresh(self, *_):
         super().refresh()
-        if self.visible and self.seen is not None and not isinstance(self.seen, Factorized):
+        if self.visible and self.seen is not None and getattr(self.seen, "kind", None) != Factorized.kind:
             self.message.value = "This view takes HaBa's bases and hallucinators apart, and what is loaded has none: distil with <b>haba</b>, or load one of its runs or files."
 
 # %% ../../nbs/views/bases.ipynb #5cf542f9
