@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'COMPILE_FROM', 'Protocol', 'get_protocol', 'learning_rate', 'soft_cross_entropy', 'squared_error',
-           'train_student', 'test_net', 'for_artifact', 'fit_data', 'resolve', 'seed_list', 'Judged', 'evaluate_iter',
-           'evaluate', 'collect', 'WholeSet', 'Steps', 'bounds_iter', 'bounds', 'summarize']
+           'train_student', 'test_net', 'for_artifact', 'fit_data', 'resolve', 'seed_list', 'compiled_once', 'Judged',
+           'evaluate_iter', 'evaluate', 'collect', 'WholeSet', 'Steps', 'bounds_iter', 'bounds', 'summarize']
 
 # %% ../nbs/08_judge.ipynb #a48ebd3a
 import hashlib, json, time
@@ -206,21 +206,21 @@ def seed_list(
     if not out: raise ConfigError(f"seeds = {seeds!r} gives no student; expected a number from 1, or a list of seeds")
     return out
 
-# %% ../nbs/08_judge.ipynb #c3129933
+# %% ../nbs/08_judge.ipynb #ec7f7d09
 COMPILE_FROM = 25_000_000  # pixels a student sees in all its training from which on compiling pays on a CPU
 
 def _pays(net, data, images: int) -> bool:
     return isinstance(net, ConvNet) and can_compile() and images*data.shape[1]*data.shape[2] >= COMPILE_FROM
 
-def _compiled(net, name, ready: dict) -> tuple:
-    "The network in a module that was compiled before, if there is one."
+def compiled_once(net, name, ready: dict) -> tuple:
+    "A network's weights in the module that was compiled for its kind, and that compiled: once a kind, not once a network."
     if name not in ready:
         net = net.to(memory_format=torch.channels_last)
         ready[name] = net, torch.compile(net, dynamic=False)
     else: ready[name][0].load_state_dict(net.state_dict())
     return ready[name]
 
-# %% ../nbs/08_judge.ipynb #e18ad461
+# %% ../nbs/08_judge.ipynb #00516636
 @dataclass
 class Judged:
     "What the judge says after an epoch (`row` is None) or at the end of a student."
@@ -239,7 +239,7 @@ def _judge(source, data, jobs, p, base, images: int, epochs=None) -> Iterator[Ju
         q, start = p.for_net(name), time.perf_counter()
         count = -(-q.steps//-(-images//q.batch)) if q.steps and not epochs else epochs      # epochs that hold that many steps
         net = make_net(name, data, generator=generator(seed, "student", name)).to(data.device)
-        net, forward = _compiled(net, name, ready) if _pays(net, data, images*(count or q.epochs)) else (net, None)
+        net, forward = compiled_once(net, name, ready) if _pays(net, data, images*(count or q.epochs)) else (net, None)
         strategy = dsa_for(data) if q.augment == "auto" else q.augment
         for epoch, total, steps in train_student(source, net, q, strategy, seed, count, forward):
             yield Judged(name, seed, epoch, total, (i + epoch/total)/len(jobs))

@@ -6,7 +6,7 @@
 __all__ = ['DOWN', 'WEIGHTS', 'POOL', 'COMPILE_FROM', 'Critic', 'gradient_penalty', 'logit_distance', 'feature_distance',
            'gradient_distance', 'match', 'batch_rows', 'GAN', 'pixels', 'DiM']
 
-# %% ../../nbs/methods/dim.ipynb #e5786d22
+# %% ../../nbs/methods/dim.ipynb #d7f5a652
 import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,7 +21,7 @@ from ..augment import DSA, dsa_for
 from ..nets import make_net, seeded
 from ..artifacts.generator import Generator, balanced_labels, condition, sides
 from ..loop import Method, register_method
-from ..judge import get_protocol, test_net, train_student
+from ..judge import compiled_once, get_protocol, test_net, train_student
 
 # %% ../../nbs/methods/dim.ipynb #74f12bf6
 DOWN = (1, 3, 7, 5, 4, 6, 2)  # which of the eight convolutions halve the side: as many of these as the generator doubles it
@@ -313,7 +313,7 @@ class DiM(GAN):
         if not self.nets: raise ConfigError("pool_nets names no network; expected one or more, with semicolons between")
         for n in self.nets: make_net(n, data, generator=torch.Generator())
 
-# %% ../../nbs/methods/dim.ipynb #b2212d5f
+# %% ../../nbs/methods/dim.ipynb #11c47fdb
 @patch
 def pool_net(self:DiM, state, data, k: int):
     "The network of step k: a fresh one when it is time, else that of the step before."
@@ -321,21 +321,11 @@ def pool_net(self:DiM, state, data, k: int):
     kept = state.values["pool"] if k % self.refresh else None                     # resumed: it stands in the checkpoint
     name = kept["name"] if kept else self.nets[int(torch.randint(len(self.nets), (), generator=state.rng["pool"]))]
     net = make_net(name, data, generator=state.rng["pool"] if not kept else torch.Generator()).to(state.device)
-    net, forward = self.compiled(state, name, net.train()) if self.pool_compile == "yes" else (net.train(),)*2
+    net, forward = compiled_once(net.train(), name, state.cache.setdefault("compiled", {})) if self.pool_compile == "yes" else (net.train(),)*2
     opt = torch.optim.SGD(net.parameters(), lr=self.pool_lr, momentum=.9, weight_decay=5e-4)
     if kept: net.load_state_dict(kept["net"]), opt.load_state_dict(kept["optimizer"])
     state.cache["pool"] = name, net, opt, forward
     return state.cache["pool"]
-
-@patch
-def compiled(self:DiM, state, name, net) -> tuple:
-    "A network's weights in the module that was compiled for its kind, and that compiled: once a kind, not once a network."
-    ready = state.cache.setdefault("compiled", {})
-    if name not in ready:
-        net = net.to(memory_format=torch.channels_last)
-        ready[name] = net, torch.compile(net, dynamic=False)
-    else: ready[name][0].load_state_dict(net.state_dict())
-    return ready[name]
 
 @patch
 def as_input(self:DiM, data, x: Tensor) -> Tensor:

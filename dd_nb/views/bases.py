@@ -172,10 +172,11 @@ def diversity_figure(
         fig.add_box(x=[f"{name}<br>({len(v):,} pairs)"], lowerfence=low, q1=q1, median=mid, q3=q3, upperfence=high, name=name, marker_color=plots.PALETTE[i % len(plots.PALETTE)], showlegend=False)
     return plots._layout(fig, "two images of a class (normalised units)", "RMS distance", yaxis_rangemode="tozero")
 
-# %% ../../nbs/views/bases.ipynb #439328dd
+# %% ../../nbs/views/bases.ipynb #7ba55b04
 @register_panel("Bases")
 class BasesPanel(Panel):
     "Pick a class and a pair; enlarge it, blend it, see how much pairs differ."
+    artifact, otherwise = Factorized, "This view takes HaBa's bases and hallucinators apart, and what is loaded has none: distil with <b>haba</b>, or load one of its runs or files."
     def build(self):
         pick = lambda name, label, w: W.Dropdown(options=[], description=name, style=dict(description_width=f"{label}px"), layout=W.Layout(width=f"{w}px"))
         self.klass, self.basis, self.hall = pick("Images of", 66, 190), pick("Basis", 42, 130), pick("Hallucinator", 86, 174)
@@ -192,10 +193,10 @@ class BasesPanel(Panel):
 
     def renew(self):
         d, self.shown = self.seen, None
-        self.body.layout.display = None if getattr(d, "kind", None) == Factorized.kind else "none"
+        self.body.layout.display = None if self.fits else "none"
         for w in (*self.matrix.children, *self.box.children): w.close()
         self.matrix.children, self.box.children, self.means.value = [], [], ""
-        if getattr(d, "kind", None) != Factorized.kind: return
+        if not self.fits: return
         with self.hold():
             self.klass.options, self.klass.value = list(zip(d.classes, range(d.n_classes))), 0      # a list filled later selects nothing by itself
             self.basis.options, self.basis.value = [(f"b{i + 1}", i) for i in range(d.bpc)], 0
@@ -204,18 +205,13 @@ class BasesPanel(Panel):
             self.what.value = "h"
 
     def draw(self):
-        if getattr(d := self.seen, "kind", None) != Factorized.kind: return
+        d = self.seen
         k, i, j = self.klass.value, self.basis.value, self.hall.value
         self.list_partners()
         a, b = (i, j), (i, self.to.value[1]) if self.what.value == "h" else (self.to.value[1], j)
         self.draw_matrix(k, i, j)
         self.pair.value = picture(pair_figure(d, k, i, j), f"basis {i + 1} of class {d.classes[k]} through hallucinator {j + 1}: basis, scale, shift, image, difference")
         self.strip.value = picture(blend_figure(d, k, a, b, self.u.value), f"from b{i + 1}, h{j + 1} to b{b[0] + 1}, h{b[1] + 1} of class {d.classes[k]}, at {self.u.value:.2f}")
-
-    def refresh(self, *_):
-        super().refresh()
-        if self.visible and self.seen is not None and getattr(self.seen, "kind", None) != Factorized.kind:
-            self.message.value = "This view takes HaBa's bases and hallucinators apart, and what is loaded has none: distil with <b>haba</b>, or load one of its runs or files."
 
 # %% ../../nbs/views/bases.ipynb #5cf542f9
 @patch

@@ -177,10 +177,11 @@ def ipc_figure(
     plots._layout(fig, "images a class and epoch (IPC)", "accuracy, %")
     return fig.update_xaxes(type="category")
 
-# %% ../../nbs/views/generator.ipynb #e75a107b
+# %% ../../nbs/views/generator.ipynb #a49346ff
 @register_panel("Generator")
 class GeneratorPanel(Panel):
     "Classes and noises in a grid; two of its images, and the way between; nearest real images; accuracy by IPC."
+    artifact, otherwise = Generator, "This view looks into a generator, and what is loaded is none: distil with <b>dim</b> or <b>gan</b>, or load one of their runs or files."
     def build(self):
         pick = lambda name, w: W.Dropdown(options=[], description=name, style=dict(description_width="54px"), layout=W.Layout(width=f"{w}px"))
         button = lambda name, tip: W.Button(description=name, tooltip=tip, layout=W.Layout(width="130px"))
@@ -199,9 +200,9 @@ class GeneratorPanel(Panel):
 
     def renew(self):
         d, self.seed = self.seen, 0
-        self.body.layout.display = None if getattr(d, "kind", None) == Generator.kind else "none"
+        self.body.layout.display = None if self.fits else "none"
         self.clear()
-        if getattr(d, "kind", None) != Generator.kind: return
+        if not self.fits: return
         with self.hold():
             for w, k in ((self.class_a, 0), (self.class_b, min(1, d.n_classes - 1))): w.options, w.value = list(zip(d.classes, range(d.n_classes))), k
             for w, j in ((self.noise_a, 0), (self.noise_b, 1)): w.options, w.value = [(f"z{i + 1}", i) for i in range(COLUMNS)], j
@@ -213,17 +214,12 @@ class GeneratorPanel(Panel):
         self.pairs.value = self.said.value = ""
 
     def draw(self):
-        if getattr(d := self.seen, "kind", None) != Generator.kind: return
+        d = self.seen
         a, b, z = (self.class_a.value, self.noise_a.value), (self.class_b.value, self.noise_b.value), noises(d, seed=self.seed)
         name = lambda p: f"{d.classes[p[0]]}, z{p[1] + 1}"
         self.cost.value = f"Stored: {d.n_bytes:,} bytes, as much as {d.picture_ipc:,.0f} 8-bit pictures a class. Shown to a student: {d.epoch_images:,} fresh images an epoch."
         self.grid.value = picture(grid_figure(d, z, [a, b], .42), f"classes by noises, draw {self.seed + 1}: {min(20, d.n_classes)} classes, {len(z)} noises")
         self.strip.value = picture(walk_figure(d, z, a, b, self.u.value), f"from {name(a)} to {name(b)}, at {self.u.value:.2f}, draw {self.seed + 1}")
-
-    def refresh(self, *_):
-        super().refresh()
-        if self.visible and self.seen is not None and getattr(self.seen, "kind", None) != Generator.kind:
-            self.message.value = "This view looks into a generator, and what is loaded is none: distil with <b>dim</b> or <b>gan</b>, or load one of their runs or files."
 
 # %% ../../nbs/views/generator.ipynb #4e726a01
 @patch

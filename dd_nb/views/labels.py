@@ -169,10 +169,14 @@ def _course_figure(course, pairs, most, image=None):
     return fig.update_layout(template="plotly_white", font_size=11, height=230, width=1080, margin=dict(l=40, r=54 + 6*max((len(name) for name, _ in named), default=0), t=26, b=36),   # plotly makes no room for a second legend
         legend=dict(x=.005, y=.8, bgcolor="rgba(255,255,255,.7)"), legend2=dict(x=1.005, y=1, font_size=10))
 
-# %% ../../nbs/views/labels.ipynb #286178e4
+# %% ../../nbs/views/labels.ipynb #b1e7d7b7
 @register_panel("Labels")
 class LabelsPanel(Panel):
     "Pick an image and a moment; see its label, the whole matrix, and how labels formed."
+    otherwise = ("This view shows labels that were learned, and what is loaded has hard ones: each image stands for its own class and no other. "
+                 "Distil with <b>rcig</b>, <b>frepo</b> or <b>kip</b>, or load one of their runs or files.")
+    @property
+    def fits(self): return self.soft
     def build(self):
         pick = lambda name, label, w: W.Dropdown(options=[], description=name, style=dict(description_width=f"{label}px"), layout=W.Layout(width=f"{w}px"))
         self.klass, self.image = pick("Labels of", 62, 220), pick("Image", 44, 140)
@@ -199,7 +203,6 @@ class LabelsPanel(Panel):
         self.draw_course()
 
     def draw(self):
-        if not self.soft: return
         d, (step, y, px) = self.seen, self.now()
         k, j = self.klass.value, self.image.value
         i = k*len(self.image.options) + j
@@ -208,12 +211,6 @@ class LabelsPanel(Panel):
         self.label.value = picture(label_of(d, i, y, px), f"image {j + 1} of class {d.classes[k]} beside its label" + (f", step {step}" if step is not None else ""))
         self.words.value = self.said(y, i)
         if self.course.children: point(self.course.children[0], self.table, i, step)
-
-    def refresh(self, *_):
-        super().refresh()
-        if self.visible and self.seen is not None and not self.soft:
-            self.message.value = ("This view shows labels that were learned, and what is loaded has hard ones: each image stands for its own class and no other. "
-                                  "Distil with <b>rcig</b>, <b>frepo</b> or <b>kip</b>, or load one of their runs or files.")
 
 # %% ../../nbs/views/labels.ipynb #84e4c623
 @patch

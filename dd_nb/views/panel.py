@@ -24,7 +24,7 @@ def register_panel(title: str):
         return register(PANELS, title, "panel")(cls)
     return _inner
 
-# %% ../../nbs/views/panel.ipynb #689f6bab
+# %% ../../nbs/views/panel.ipynb #7544a7dd
 def picture(
     fig,       # a figure, or the bytes of a PNG
     alt: str,  # what it shows, for those who cannot see it
@@ -38,6 +38,7 @@ class Panel(W.VBox):
     "A tab of the explorer: `draw` shows what the explorer holds, as the pickers say."
     title = "?"
     needs_artifact = True   # a panel over stored runs draws without one
+    artifact, otherwise = None, ""      # the class of artifacts it takes apart (None: any), and what it says of others
     def __init__(self, explorer):
         self.ex, self.seen, self.visible = explorer, None, False
         self.message = W.HTML()
@@ -45,8 +46,10 @@ class Panel(W.VBox):
     def build(self) -> list: "Pickers and places for pictures."; raise NotImplementedError
     def renew(self): "The artifact is another one: fill the pickers."
     def draw(self): "Make the pictures."; raise NotImplementedError
+    @property
+    def fits(self) -> bool: "Whether it can show what is loaded; told by kind, since a cell that is run again makes its class anew."; return self.artifact is None or getattr(self.seen, "kind", None) == self.artifact.kind
 
-# %% ../../nbs/views/panel.ipynb #cf4e4526
+# %% ../../nbs/views/panel.ipynb #9c067978
 @patch
 def refresh(self:Panel, *_):
     "Draw if there is something to show and somebody looks; an error becomes a sentence."
@@ -55,8 +58,8 @@ def refresh(self:Panel, *_):
     if d is None and self.needs_artifact: self.message.value = "Distil or load something first."; return
     def show():
         if self.seen is not d: self.seen = d; self.renew()
-        self.draw()
-    self.attempt(show, "Drawing …")
+        if self.fits: self.draw()
+    if self.attempt(show, "Drawing …") and not self.fits: self.message.value = self.otherwise
 
 @patch
 @contextmanager
@@ -68,7 +71,7 @@ def hold(self:Panel):
 
 @patch
 def attempt(self:Panel, action, said):
-    "Do something that takes a moment; an error becomes a sentence."
+    "Do something that takes a moment; an error becomes a sentence. Whether it was done."
     self.message.value = said
-    try: action(); self.message.value = ""
+    try: action(); self.message.value = ""; return True
     except DDError as e: self.message.value = f'<div role="alert" style="color:#a31515">{escape(str(e))}</div>'
