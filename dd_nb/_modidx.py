@@ -883,6 +883,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'dd_nb.nets.ResNet18': ('nbs/nets.html#resnet18', 'dd_nb/nets.py'),
                             'dd_nb.nets.ResNet18.__init__': ('nbs/nets.html#resnet18.__init__', 'dd_nb/nets.py'),
                             'dd_nb.nets.ResNet18.features': ('nbs/nets.html#resnet18.features', 'dd_nb/nets.py'),
+                            'dd_nb.nets.SmoothReLU': ('nbs/nets.html#smoothrelu', 'dd_nb/nets.py'),
+                            'dd_nb.nets.SmoothReLU.forward': ('nbs/nets.html#smoothrelu.forward', 'dd_nb/nets.py'),
                             'dd_nb.nets.Stack': ('nbs/nets.html#stack', 'dd_nb/nets.py'),
                             'dd_nb.nets.Stack.__init__': ('nbs/nets.html#stack.__init__', 'dd_nb/nets.py'),
                             'dd_nb.nets.Stack.features': ('nbs/nets.html#stack.features', 'dd_nb/nets.py'),

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LECUN', 'NETS', 'FAMILIES', 'NORMS', 'ACTIVATIONS', 'POOLINGS', 'NetOut', 'Net', 'draw_weights', 'seeded',
-           'register_net', 'list_nets', 'parse_net', 'make_net', 'pad28', 'auto_depth', 'ConvNet', 'convnet', 'fit',
-           'Stack', 'conv_relu', 'MLP', 'lenet', 'alexnet', 'vgg11', 'vgg11_bn', 'ResNet18', 'resnet18', 'resnet18_bn',
-           'differentiable_attention', 'ViT', 'vit', 'Timm', 'portion', 'forward_chunks']
+           'register_net', 'list_nets', 'parse_net', 'make_net', 'pad28', 'auto_depth', 'SmoothReLU', 'ConvNet',
+           'convnet', 'fit', 'Stack', 'conv_relu', 'MLP', 'lenet', 'alexnet', 'vgg11', 'vgg11_bn', 'ResNet18',
+           'resnet18', 'resnet18_bn', 'differentiable_attention', 'ViT', 'vit', 'Timm', 'portion', 'forward_chunks']
 
 # %% ../nbs/04_nets.ipynb #18d9a4d3
 import math
@@ -135,7 +135,7 @@ def _typed(make, options, base):
 
 def _choice(name, value, table): return find(table, value, f"{name} of a ConvNet:")
 
-# %% ../nbs/04_nets.ipynb #efbdf1f3
+# %% ../nbs/04_nets.ipynb #da319208
 def pad28(x: Tensor) -> Tensor: "28 px becomes 32, with zeros around."; return F.pad(x, (2, 2, 2, 2)) if x.shape[-1] == 28 else x
 
 def auto_depth(
@@ -144,9 +144,13 @@ def auto_depth(
     "Blocks so that the last map is 4 x 4 where possible: 3 at 28 and 32, 4 at 64, 5 at 128, 6 at 224; 2 at 8, where fewer would see too little."
     return max(2, round(math.log2(size)) - 2)
 
+class SmoothReLU(nn.Module):
+    "softplus(60 x)/60, flat below -1/3: from there its slope, under 2e-9, would run through later layers as denormal numbers, which slow a CPU down."
+    def forward(self, x): return F.softplus(x.clamp(min=-1/3), 60.)
+
 NORMS = dict(instance=lambda c, s: nn.GroupNorm(c, c), batch=lambda c, s: nn.BatchNorm2d(c), quickbatch=lambda c, s: nn.BatchNorm2d(c, momentum=.9), layer=lambda c, s: nn.LayerNorm([c, s, s]),
              group=lambda c, s: nn.GroupNorm(4, c), none=lambda c, s: nn.Identity())
-ACTIVATIONS = dict(relu=nn.ReLU, leaky=lambda: nn.LeakyReLU(.01), sigmoid=nn.Sigmoid, swish=nn.SiLU, softplus60=lambda: nn.Softplus(60.))
+ACTIVATIONS = dict(relu=nn.ReLU, leaky=lambda: nn.LeakyReLU(.01), sigmoid=nn.Sigmoid, swish=nn.SiLU, softplus60=SmoothReLU)
 POOLINGS = dict(avg=lambda: nn.AvgPool2d(2), max=lambda: nn.MaxPool2d(2), none=nn.Identity)
 
 # %% ../nbs/04_nets.ipynb #925610f4
