@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev  ## notebooks, tests, a real browser, and whether d
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && rc=0; \
 	export DD_NB_RUNS=$$tmp/runs DD_NB_DATA=$${DD_NB_DATA:-$$tmp/data}; \
 	echo "== notebooks"; OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers 2 || rc=1; \
-	echo "== tests"; $(BIN)/python -m pytest tests $(ARGS) || rc=1; \
+	echo "== tests"; $(BIN)/python -m pytest tests -n 2 --dist loadfile $(ARGS) || rc=1; \
 	[ $$rc = 0 ] || echo "== make test found failures; they are named above"; exit $$rc
 
 bench: $(VENV)/.installed-dev  ## the benchmarks, to benchmarks/results; ARGS=--quick only tries them
