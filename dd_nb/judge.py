@@ -440,7 +440,7 @@ def _judge(source, data, jobs, p, base, images: int, epochs=None, root=None) -> 
             epoch_images=images, seconds=round(time.perf_counter() - start, 2), epochs=total, steps=steps, lr=q.lr, augment=" + ".join([strategy or "none"] + [q.mix]*(q.mix != "none")), protocol=p.name,
             optimizer=q.optimizer, lr_from=base.get("lr_from", "protocol") if q.lr == p.lr or base.get("lr_from") == "held out" else "network", space=data.space.kind) | more)
 
-# %% ../nbs/08_judge.ipynb #0bcacead
+# %% ../nbs/08_judge.ipynb #20240191
 def evaluate_iter(
     distilled,            # Distilled, Run, a run's name or a file
     data=None,            # ImageData or name; default the data it was made from
@@ -461,7 +461,7 @@ def evaluate_iter(
     if "teacher" in p.labels and p.teacher != "own": _nets(p.teacher, data)
     rate = "artifact" if brings_rate(p, d, changes) else "named" if "lr" in changes else "protocol"
     base = dict(artifact=name, method=d.recipe.get("method", "?"), data=data.name, ipc=d.ipc, floats=d.n_floats, bytes=d.n_bytes,
-                labels="hard" if p.labels == "hard" else d.label_kind, lr_from=rate)
+                labels="hard" if p.labels == "hard" else d.label_kind, lr_from=rate, **({"preset": d.recipe["preset"]} if d.recipe.get("preset") else {}))
     d = d.to(data.device)
     return _kept(_students(lambda part: d, data, jobs, p, base, d.epoch_images, root=root), run)
 
