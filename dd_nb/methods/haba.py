@@ -49,7 +49,7 @@ def adversary_loss(
     y = labels.repeat(2)
     return task*F.cross_entropy(logits.flatten(0, 1), y) + like*(1 - likeness(e)) + contrast*supervised_contrast(e.flatten(0, 1), y)
 
-# %% ../../nbs/methods/haba.ipynb #fe2808ba
+# %% ../../nbs/methods/haba.ipynb #fe394171
 def objectives() -> list: "Methods whose objective HaBa can use."; return [n for n in list_methods() if issubclass(get_method(n), Objective)]
 
 def _pairs(text: str) -> dict:
@@ -89,7 +89,7 @@ class HaBa(Method):
     chunk: int = param(0, 0)               # bases in a round of the game; 0: all
     augment: str = param("auto")           # DSA strategy there
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(grey="yes", adversary="convnet:width=32", chunk=100, lr_hal=1e-4)},
+        "quick": {"*": dict(grey="yes", adversary="convnet:width=32", chunk=100, lr_hal=1e-4), "digits": dict(lr_hal=1e-3)},
         "paper": {"*": dict(objective="mtt")}}
 
 # %% ../../nbs/methods/haba.ipynb #6f4e037a
