@@ -6,7 +6,7 @@
 __all__ = ['WORKER_BYTES', 'serve', 'as_error', 'WorkerDied', 'Worker', 'run_calls', 'echo', 'why_not', 'pack_students',
            'unpack_student', 'judge_call', 'in_processes']
 
-# %% ../../nbs/compare/workers.ipynb #612c068a
+# %% ../../nbs/compare/workers.ipynb #774c4d53
 import json, os, queue, shutil, signal, subprocess, sys, tempfile, threading, traceback
 from dataclasses import asdict, replace
 from importlib import import_module
@@ -16,9 +16,9 @@ import torch
 from .. import core
 from ..core import ConfigError, DDError, NetError
 from ..data import ImageData, Space
-from ..distilled import ARTIFACTS, Distilled
-from ..nets import FAMILIES, NETS, parse_net
-from ..judge import Protocol, Steps, Student, TOGETHER, WholeSet, cores, register_together
+from ..distilled import ARTIFACTS, Distilled, read_tensors, write_tensors
+from ..nets import FAMILIES, NETS, make_net, parse_net
+from ..judge import Protocol, Steps, Student, Teacher, TOGETHER, WholeSet, cores, register_together
 
 # %% ../../nbs/compare/workers.ipynb #d45dc6ec
 def serve():
@@ -114,15 +114,17 @@ def echo(values, fail="", pause=0.):
     if fail == "die": os._exit(7)
     if fail: raise getattr(core, fail, ValueError)(f"as asked: {fail}")
 
-# %% ../../nbs/compare/workers.ipynb #b624344a
+# %% ../../nbs/compare/workers.ipynb #b450f504
 def why_not(s: Student) -> str:
     "Why a worker could not train this student; empty if it can."
     source = s.source.source if isinstance(s.source, Steps) else s.source
     if not isinstance(source, (WholeSet, Distilled)) and type(source).__name__ != "WholeSet": return f"its images come from a {type(source).__name__}, which cannot be written to a file"
     if isinstance(source, Distilled) and (source.kind not in ARTIFACTS or type(source).__module__ == "__main__"): return f"{type(source).__name__} is defined in a notebook's cell"
-    base = parse_net(s.net)[0]
-    if (NETS | FAMILIES)[base].__module__ == "__main__": return f"network {base!r} is defined in a notebook's cell"
-    return ""
+    typed = [n for n in _net_names(s) if _factory(n).__module__ == "__main__"]
+    return f"network {typed[0]!r} is defined in a notebook's cell" if typed else ""
+
+def _net_names(s): return [s.net, *([s.teacher.name] if s.teacher else [])]
+def _factory(net): return (NETS | FAMILIES)[parse_net(net)[0]]
 
 def _save_arrays(folder: Path, arrays: dict):
     import numpy as np
@@ -151,8 +153,12 @@ def pack_students(
             _save_arrays(to, dict(x_train=d.x_train[train], y_train=d.y_train[train], x_test=d.x_test, y_test=d.y_test) | fitted)
             (to/"data.json").write_text(json.dumps(dict(name=d.name, classes=list(d.classes), space=d.space.to_dict(), flip=d.flip)))
         def save(to): to.mkdir(); source.save(to/"distilled.safetensors")
+        def teach(to):
+            to.mkdir()
+            for i, n in enumerate(s.teacher.nets): write_tensors(to/f"{i}.safetensors", n.state_dict(), {})
         out.append(dict(source=None if whole else once(source, save), steps=steps, data=once(s.data, write), net=s.net, seed=s.seed, p=asdict(s.p), images=s.images,
-                        base=s.base, epochs=s.epochs, modules=sorted({(NETS | FAMILIES)[parse_net(s.net)[0]].__module__, *(() if whole else (type(source).__module__,))})))
+                        base=s.base, epochs=s.epochs, teacher=once(s.teacher, teach) if s.teacher else None, teacher_net=s.teacher.name if s.teacher else None,
+                        modules=sorted({*(_factory(n).__module__ for n in _net_names(s)), *(() if whole else (type(source).__module__,))})))
     return out
 
 def unpack_student(
@@ -175,8 +181,12 @@ def unpack_student(
     else:
         source = known[s["source"]] = Distilled.load(folder/s["source"]/"distilled.safetensors").to(device)
         if source.space == data.space: source.space = data.space             # with its whitening matrix, which files do not hold
-    p = Protocol(**(s["p"] | dict(per_net=tuple((k, v) for k, v in s["p"]["per_net"]))))
-    return Student(Steps(source, s["steps"]) if s["steps"] else source, data, s["net"], s["seed"], p, s["images"], s["base"], s["epochs"])
+    if s["teacher"] and s["teacher"] not in known:
+        files = sorted((folder/s["teacher"]).glob("*.safetensors"), key=lambda f: int(f.stem))
+        nets = [make_net(s["teacher_net"], data, generator=torch.Generator()) for _ in files]
+        for n, f in zip(nets, files): n.load_state_dict(read_tensors(f, "a teacher")[0])
+        known[s["teacher"]] = Teacher(s["teacher_net"], [n.to(device) for n in nets])
+    return Student(Steps(source, s["steps"]) if s["steps"] else source, data, s["net"], s["seed"], Protocol(**s["p"]), s["images"], s["base"], s["epochs"], known.get(s["teacher"]))
 
 def judge_call(folder: str, students: list, together: str, device: str) -> Iterator:
     "In a worker: train and test these students; yields [index, epoch, epochs, row or None], progress at most five times a second."
