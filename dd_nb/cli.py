@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Kind', 'NOTEBOOK', 'PYPROJECT', 'examples', 'command', 'main', 'describe_method', 'list_names', 'parse_pairs',
-           'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'show_images', 'compare_runs',
-           'list_runs', 'start_source', 'start_folder', 'check_port', 'has_display', 'open_lab']
+           'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'run_sweep', 'show_images',
+           'compare_runs', 'list_runs', 'start_source', 'start_folder', 'check_port', 'has_display', 'open_lab']
 
 # %% ../nbs/11_cli.ipynb #d30cf7b4
 import functools, os, secrets, shlex, signal, socket, sys, tempfile, time
@@ -153,17 +153,21 @@ def distill_run(
     print(f"{run.name}{' (finished before; --anew computes it again)' if old else ''}\n  {run.steps} steps in {run.progress['seconds']:.1f} s, {d.n_floats:,} numbers, "
           f"{d.n_bytes:,} bytes, kept in {run.path}\n  look:  dd-nb show {run.name}\n  judge: dd-nb evaluate {run.name}")
 
-# %% ../nbs/11_cli.ipynb #7b5ce9a4
+# %% ../nbs/11_cli.ipynb #9e476286
 def result_lines(
-    table,  # DataFrame from `evaluate` or `bounds`
+    table,       # DataFrame from `evaluate`, `bounds` or `sweep`
+    by=("artifact", "net", "protocol"),   # one line for each
 ) -> str:
     "The summary as text: accuracy with its 95 % interval by network."
     from dd_nb.judge import summarize
-    s = summarize(table)
+    s = summarize(table, by)
     ci = s.ci95.map(lambda v: "" if v != v else f" +- {100*v:.1f}")
     s["accuracy, %"] = (100*s["mean"]).map("{:.1f}".format) + ci
     s["seconds"] = s.seconds.round(1)
-    return s.rename(columns=dict(n="students"))[["artifact", "net", "accuracy, %", "students", "protocol", "bytes", "seconds"]].to_string(index=False)
+    if "hyper" in s and not s.hyper.any(): s = s.drop(columns="hyper")
+    shown = ["accuracy, %", "students", "bytes", "seconds"]
+    s = s.rename(columns=dict(n="students"))
+    return s[[*(c for c in by if c in s), *shown]].to_string(index=False)
 
 @command("evaluate", "dd-nb evaluate dm-digits", "dd-nb evaluate mine.safetensors --nets convnet,resnet18,vit --seeds 5", "dd-nb evaluate dm-digits --protocol dc --bounds --csv results.csv")
 def evaluate_run(
@@ -189,6 +193,41 @@ def evaluate_run(
     except KeyboardInterrupt: raise KeyboardInterrupt("Stopped." + (" Students that were done are kept with the run." if run else "")) from None
     if csv: atomic_write(csv, table.to_csv(index=False), "the table")
     print(result_lines(table))
+
+# %% ../nbs/11_cli.ipynb #7754c204
+@command("sweep", "dd-nb sweep grid.toml", "dd-nb sweep grid.toml --plan                        what is there, what is to be done?", "dd-nb sweep grid.json --workers 4 --csv table.csv", "dd-nb sweep grid.toml --executor ray --address 10.0.0.1:6379 --gpus 1")
+def run_sweep(
+    grid: Annotated[Path, Argument(metavar="GRID", help="A .toml or .json file: methods, data, ipc, nets, seeds, students, presets, protocol, [changes], [hyper.METHOD].")],
+    executor: Annotated[str, Option(help="local, or ray: on a cluster that is there.")]="local",
+    workers: Annotated[int, Option(min=1, help="local: tasks at once, each a process of one thread.")]=1,
+    address: Annotated[str, Option(help="ray: the cluster's address.")]="auto",
+    gpus: Annotated[float, Option(min=0, help="ray: GPUs a task.")]=0,
+    csv: Annotated[Optional[Path], Option(metavar="FILE", help="Write one row a run, network and student; rewritten as rows come.")]=None,
+    plan: Annotated[bool, Option("--plan", help="Say what is done and what is to do; computes nothing.")]=False,
+    device: Annotated[Optional[str], Option(help="auto, cpu, cuda, ...; default the setting.")]=None,
+):
+    "Go through a grid of methods, data, budgets, networks and seeds. What is done is read from the store; what fails is told at the end."
+    can_write(csv)
+    from dd_nb.compare.sweep import as_grid, check_grid, cells, planned_run, sweep, Sweep
+    from dd_nb.settings import settings
+    g = as_grid(grid)
+    if plan:
+        check_grid(g)
+        state = {}
+        for c in cells(g):
+            try: state[c] = planned_run(c, settings().runs, device).state
+            except DDError as e: state[c] = f"cannot be: {e}"
+        print("\n".join(f"{s:<8} {c}" for c, s in state.items()))
+        print(f"{len(state)} runs, {sum(s == 'done' for s in state.values())} of them done; each is judged by {len(g.students)} students of {', '.join(g.nets)}, protocol {g.protocol}")
+        return
+    options = dict(workers=workers) if executor == "local" else dict(address=address, gpus=gpus)
+    try: s = sweep(g, executor, device=device, **options)
+    except KeyboardInterrupt as e: raise KeyboardInterrupt(f"{str(e) or 'Stopped; what is done is kept'}\nTo go on: {again()}") from None
+    if csv: atomic_write(csv, s.table.to_csv(index=False), "the table")
+    if len(s.table): print(result_lines(s.table, ("method", "hyper", "data", "ipc", "net", "protocol")))
+    print(f"{len(s.table)} rows, {len(s.failures)} failures; kept in {s.folder}")
+    for f in s.failures.values(): print(f"failed: {f['method']} on {f['data']}, IPC {f['ipc']}, seed {f['distil_seed']}{', ' + f['net'] if f['net'] else ''}: {f['message'].strip().splitlines()[-1]}", file=sys.stderr)
+    if s.failures: raise typer.Exit(1)
 
 # %% ../nbs/11_cli.ipynb #e89670e1
 @command("show", "dd-nb show dm-digits", "dd-nb show mine.safetensors --ipc 10 -o mine.png")
