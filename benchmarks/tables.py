@@ -3,6 +3,7 @@ import re, sys
 from pathlib import Path
 import pandas as pd
 from common import RESULTS
+from dd_nb import published
 
 ROOT = Path(__file__).parents[1]
 ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "kip", "frepo", "rcig", "whole"]
@@ -64,8 +65,8 @@ def haba(t, plain) -> str:
 
 def dim(t) -> str:
     "Students and sides down, what is stored, (data, IPC) across; published figures, which are CIFAR-10's, in a column of their own."
-    p = pd.read_csv(RESULTS.parent/"published"/"published_dim_ddoq.csv").query("method == 'DiM'")
-    p = dict(zip(p.arch.str.lower().str.replace("-", "").str.replace("convnet3", "convnet"), p.accuracy))
+    p = published("cifar10", 10, "dim")
+    p = dict(zip(p.net, (100*p.accuracy).round(1)))
     t = t.assign(side=t.side.where(t.preset == "quick", t.side + " (" + t.preset + ")"))
     g = t.groupby(["net", "side", "data", "ipc"]).accuracy.agg(["mean", "std"])
     cell = ((100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"].fillna(0)).map("{:.1f}".format)).unstack(["data", "ipc"]).sort_index(axis=1)

@@ -16,10 +16,10 @@ _PUBLIC = dict(
     distilled="Batch Distilled Images",
     store="Run runs load_run",
     loop="Method register_method list_methods get_method method_config distill distill_iter estimate",
-    judge="Protocol PROTOCOLS evaluate evaluate_iter bounds bounds_iter summarize",
+    judge="Protocol PROTOCOLS get_protocol save_protocol load_protocol evaluate evaluate_iter bounds bounds_iter summarize",
     plots="image_grid time_lapse loss_curves accuracy_by_net accuracy_by_bytes",
     explorer="Explorer",
-    **{"views.compare": "gather net_table save_table", "compare.sweep": "sweep sweep_iter"},
+    **{"views.compare": "gather net_table save_table", "compare.sweep": "sweep sweep_iter", "compare.scores": "scores score_runs score_table paired fair_table", "compare.published": "published beside"},
 )
 _WHERE = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 __all__ = sorted(_WHERE)

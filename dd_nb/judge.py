@@ -548,7 +548,7 @@ def _judge(students: list, together="auto") -> Iterator[Judged]:
         done, parts[i] = done + now - parts[i], now
         yield Judged(students[i].net, students[i].seed, epoch, total, min(1., done/len(students)), row, i)
 
-# %% ../nbs/08_judge.ipynb #9878d415
+# %% ../nbs/08_judge.ipynb #31d213f1
 def evaluate_iter(
     distilled,            # Distilled, Run, a run's name or a file; or a dict name -> artifact to judge several alike
     data=None,            # ImageData or name; default the data it was made from
@@ -576,7 +576,7 @@ def _artifact(what, label, data, nets, seeds, p, device, asked):
     if "teacher" in p.labels and p.teacher != "own": _nets(p.teacher, data)
     rate = "held out" if p.rates else "artifact" if brings_rate(p, d, asked) else "named" if "lr" in asked else "protocol"
     base = dict(artifact=name, method=d.recipe.get("method", "?"), data=data.name, ipc=d.ipc, floats=d.n_floats, bytes=d.n_bytes,
-                labels="hard" if p.labels == "hard" else d.label_kind, lr_from=rate)
+                labels="hard" if p.labels == "hard" else d.label_kind, lr_from=rate, **({"preset": d.recipe["preset"]} if d.recipe.get("preset") else {}))
     return label, run, d.to(data.device), data, jobs, p, base
 
 def _evaluate(parts, root, together):

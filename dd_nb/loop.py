@@ -158,7 +158,7 @@ def snapshot_steps(
     "At which steps to keep a picture: the first and the last, dense early."
     return {0, steps} | {round(steps**(i/n)) for i in range(n + 1)} if n else {steps}
 
-# %% ../nbs/07_loop.ipynb #e0575082
+# %% ../nbs/07_loop.ipynb #bb68579f
 SNAPSHOT_IPC = 10  # images a class kept in a snapshot, with their soft labels; more do not fit on a screen
 
 def run_config(method: Method, data: ImageData, ipc: int, seed: int, preset: str) -> dict:
@@ -184,12 +184,12 @@ def distill_iter(
     m = method_config(method, data.name, ipc, preset, **hyper)
     m.check(data, ipc)
     m = m.resolve(get_device(device))
-    config = run_config(m, data, ipc, seed, preset)
+    config = run_config(m, data, ipc, seed, preset) | dict(changed=["*"] if isinstance(method, Method) else sorted(hyper))
     run = Run(Path(root or settings().runs)/run_name(config))
     shots = {0} | {m.first_update + s for s in snapshot_steps(m.n_steps - m.first_update, snapshots)}
     return _iterate(m, data.to(get_device(device)), config, run, resume, shots)
 
-# %% ../nbs/07_loop.ipynb #990a78e9
+# %% ../nbs/07_loop.ipynb #a77e771d
 def _finite(losses, step, run) -> dict:
     "Losses as floats, or the error that keeps the last good images."
     losses = {k: float(v) for k, v in losses.items()}
@@ -213,7 +213,7 @@ def _begin(m, data, config, run, resume):
 
 def recipe(m: Method, data: ImageData, config: dict) -> dict:
     "What travels with the images: how they were made and are to be used."
-    return dict(method=m.label, data=data.name, seed=config["seed"], hyper=config["hyper"], paper=m.paper)
+    return dict(method=m.label, data=data.name, seed=config["seed"], preset=config["preset"] + "*"*bool(config.get("changed")), hyper=config["hyper"], paper=m.paper)
 
 # %% ../nbs/07_loop.ipynb #084a6250
 def _iterate(m, data, config, run, resume, picture_at):

@@ -42,7 +42,8 @@ def test_the_wheel_holds_what_it_should(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     own = [n for n in names if ".dist-info/" not in n]
     modules = {str(p.relative_to(TREE)) for p in (TREE/"dd_nb").rglob("*.py")}
-    assert set(own) == modules | {"dd_nb/_start/index.ipynb", "dd_nb/_start/settings.ini"}
+    figures = {str(p.relative_to(TREE)) for p in (TREE/"dd_nb"/"published").glob("*.csv")}
+    assert len(figures) > 4 and set(own) == modules | figures | {"dd_nb/_start/index.ipynb", "dd_nb/_start/settings.ini"}
     assert [n for n in names if n.endswith("licenses/LICENSE")]
     for f in ("index.ipynb", "settings.ini"): assert zipfile.ZipFile(wheel).read(f"dd_nb/_start/{f}") == (TREE/f).read_bytes()
 
@@ -59,6 +60,10 @@ def test_the_readme_example_runs(venv, away):
 
 def test_the_command_without_a_repository(venv, away):
     assert " dm " in run(bin_of(venv)/"dd-nb", "list").stdout
+
+def test_published_figures_travel_with_the_package(venv, away):
+    out = run(bin_of(venv)/"python", "-c", "from dd_nb import published; t = published('cifar10', ipc=10, method='dm'); print(t.accuracy.tolist(), t.source[0])").stdout
+    assert out.startswith("[0.489] FTD"), out
 
 def get(url):
     with urllib.request.urlopen(url, timeout=10) as r: return r.read().decode()

@@ -170,8 +170,8 @@ def _pairs(table, a, b, by, on):
         out.append(dict(a=a, b=b) | dict(zip(where, key)) | dict(mean_a=wide[a].mean(), mean_b=wide[b].mean(), difference=mean, ci95=half, t=t, p=float(2*student.sf(abs(t), n - 1)) if n > 1 else float("nan"), pairs=n))
     return out
 
-# %% ../../nbs/compare/scores.ipynb #2d76a31a
-SETTING = ("artifact", "method", "data", "ipc", "net", "protocol", "labels", "augment", "optimizer", "lr", "lr_from", "epochs", "steps", "space", "bytes", "floats", "label_bytes", "epoch_images")
+# %% ../../nbs/compare/scores.ipynb #12601e3b
+SETTING = ("artifact", "method", "data", "ipc", "net", "protocol", "labels", "augment", "optimizer", "lr", "lr_from", "epochs", "steps", "space", "bytes", "floats", "label_bytes", "epoch_images", "preset")
 
 def fair_table(
     table,          # DataFrame from `evaluate`
