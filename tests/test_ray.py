@@ -4,6 +4,7 @@ import pytest
 from dd_nb.compare.sweep import planned_run, cells, as_grid, sweep, sweep_iter
 from dd_nb.core import ConfigError
 
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")       # a busy machine; read when ray is imported
 ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 GRID = dict(methods=["random", "dm"], nets=["mlp:width=16", "lenet"], seeds=2, students=1, changes=dict(epochs=4), hyper=dict(dm=dict(steps=800, net="convnet:width=8", batch_real=16)))
 SECONDS = ["seconds", "distil_seconds"]
@@ -14,10 +15,9 @@ def cluster():
     from ray.cluster_utils import Cluster
     os.environ |= dict(RAY_DEDUP_LOGS="0", RAY_USAGE_STATS_ENABLED="0", DD_NB_CHECKPOINT_SECONDS="1", DD_NB_DEVICE="cpu")
     size = dict(object_store_memory=80 << 20, include_dashboard=False)
-    soon = dict(health_check_initial_delay_ms=0, health_check_period_ms=500, health_check_timeout_ms=5_000, health_check_failure_threshold=3)     # a dead node is known within seconds
+    soon = dict(health_check_initial_delay_ms=0, health_check_period_ms=1_000)      # a dead node is known within seconds
     c = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0, _system_config=soon, **size))
-    nodes = [c.add_node(wait=False, num_cpus=1, **size) for _ in range(2)]
-    c.wait_for_nodes()
+    nodes = [c.add_node(num_cpus=1, **size) for _ in range(2)]
     yield c, nodes
     ray.shutdown()
     c.shutdown()
