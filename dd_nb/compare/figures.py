@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RUN_NAME', 'MARKS', 'DASHES', 'PICTURES', 'STYLE', 'series', 'named', 'lines', 'looks', 'by_ipc', 'frontier',
-           'by_bytes', 'by_net', 'heat_map', 'pairs', 'pd_concat', 'against_published', 'find_browser', 'save_figure',
+           'by_bytes', 'by_net', 'heat_map', 'pairs', 'against_published', 'find_browser', 'save_figure',
            'picture_bytes', 'report']
 
 # %% ../../nbs/compare/figures.ipynb #a77efa97
@@ -48,14 +48,18 @@ def looks(names) -> dict:
 def _interval(s): return dict(type="data", array=s.ci95.fillna(0), thickness=1.3, width=4)
 def _hover(s): return [f"{m:.1f}{'' if c != c else f' ± {c:.1f}'} % ({n} student{'s'*(n > 1)})" for m, c, n in zip(s["mean"], s.ci95, s.n)]
 
-# %% ../../nbs/compare/figures.ipynb #42e1fd09
+# %% ../../nbs/compare/figures.ipynb #d80722cd
+def _concat(parts):
+    import pandas as pd
+    return pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
+
 def _panels(nets, x, **axis):
     "A figure with a panel a network, at most three in a row."
     from plotly.subplots import make_subplots
     cols = min(3, len(nets))
     rows = -(-len(nets)//cols)
-    fig = make_subplots(rows, cols, subplot_titles=nets if len(nets) > 1 else None, shared_yaxes=True, horizontal_spacing=.03, vertical_spacing=.22/rows if rows > 1 else 0)
-    plots._layout(fig, None, None, height=250*rows + 110, width=max(520, 330*cols + 60))
+    fig = make_subplots(rows, cols, subplot_titles=nets if len(nets) > 1 else None, shared_yaxes="all", horizontal_spacing=.03, vertical_spacing=.34/rows if rows > 1 else 0)
+    plots._layout(fig, None, None, height=270*rows + 100, width=max(520, 330*cols + 60))
     fig.update_layout(legend=dict(orientation="h", y=1 + .12/rows, yanchor="bottom", x=0), xaxis_title=None, yaxis_title=None)
     fig.update_xaxes(title_text=x, title_standoff=4, **axis)
     for r in range(1, rows + 1): fig.update_yaxes(title_text="test accuracy, %", row=r, col=1)
@@ -84,7 +88,7 @@ def _nets(s, nets):
     if bad := [n for n in nets if n not in have]: raise ConfigError(f"no network {bad[0]!r} in the table; there is {', '.join(have)}")
     return nets
 
-# %% ../../nbs/compare/figures.ipynb #42a228d8
+# %% ../../nbs/compare/figures.ipynb #0414cba9
 def frontier(
     s,   # DataFrame with `bytes` and `mean`
 ):       # its rows that no other beats with as few bytes, by bytes
@@ -99,6 +103,7 @@ def by_bytes(table, nets=None):
     fig, at = _panels(nets, "stored, bytes", type="log", dtick=1)
     for k, n in enumerate(nets):
         f = frontier(s[s.net == n])
+        f = _concat([f, f.tail(1).assign(bytes=s.bytes.max())])      # beyond the last set it goes on level
         fig.add_scatter(x=f.bytes, y=f["mean"], name="frontier", legendgroup="frontier", showlegend=k == 0, mode="lines", line=dict(color="#999999", width=5, shape="hv"), opacity=.45, hoverinfo="skip", **at[n])
     for name, look in looks(s.series).items():
         for n in nets:
@@ -130,7 +135,7 @@ def heat_map(
                       xaxis=dict(title_text="network", automargin=True, showgrid=False), yaxis=dict(autorange="reversed", automargin=True, showgrid=False))
     return fig
 
-# %% ../../nbs/compare/figures.ipynb #7bb3fd3f
+# %% ../../nbs/compare/figures.ipynb #a37a07ee
 def pairs(
     table,          # a row a student
     published=None, # DataFrame with method, data, ipc, net, accuracy (fractions), source; default what the package knows, with its judgement whether settings agree
@@ -143,13 +148,9 @@ def pairs(
         b = beside(named(table))
         same = b[b.published.notna()].drop_duplicates(keys)[keys + ["published", "source"]].assign(why="")
         other = known()[keys + ["accuracy", "source"]].rename(columns=dict(accuracy="published")).merge(b[b.published.isna()][keys + ["why"]].drop_duplicates(keys), on=keys)
-        found = pd_concat([same, other.drop_duplicates(keys)])
+        found = _concat([same, other.drop_duplicates(keys)])
     else: found = published[keys + ["accuracy", "source"]].rename(columns=dict(accuracy="published")).assign(why="whether the settings agree is not known").drop_duplicates(keys)
     return s.merge(found.drop_duplicates(keys), on=keys)[["artifact", *keys, "accuracy", "ci95", "n", "published", "source", "why"]]
-
-def pd_concat(parts):
-    import pandas as pd
-    return pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
 
 def against_published(
     pairs,   # DataFrame from `pairs`
