@@ -307,7 +307,7 @@ def fit_data(
     if distilled.space.kind == "zca": return data.with_zca(distilled.space.eps)
     return replace(data, space=distilled.space)
 
-# %% ../nbs/08_judge.ipynb #22d2b25b
+# %% ../nbs/08_judge.ipynb #6e2d3006
 def resolve(
     what,       # Distilled, Run, a run's name, or a file
 ) -> tuple:     # (name, Distilled, Run or None)
@@ -315,6 +315,7 @@ def resolve(
     if isinstance(what, Distilled): return what.recipe.get("method", "distilled"), what, None
     if isinstance(what, Run): return what.name, what.distilled, what
     path = Path(what)
+    if path.suffix in (".pt", ".pth", ".npz"): raise ArtifactError(f"{path.name} is a set of another tool, which does not say in what space its pixels live; say it once: load_foreign({path.name!r}, data, space=...), or dd-nb import")
     if path.suffix == ".safetensors" or path.is_file(): return path.stem, Distilled.load(path), None
     run = load_run(str(what))
     return run.name, run.distilled, run
