@@ -19,7 +19,8 @@ _PUBLIC = dict(
     judge="Protocol PROTOCOLS get_protocol save_protocol load_protocol evaluate evaluate_iter bounds bounds_iter summarize",
     plots="image_grid time_lapse loss_curves accuracy_by_net accuracy_by_bytes",
     explorer="Explorer",
-    **{"views.compare": "gather net_table save_table", "compare.scores": "scores score_runs score_table paired fair_table", "compare.published": "published beside"},
+    **{"views.compare": "gather net_table save_table", "compare.sweep": "sweep sweep_iter", "compare.figures": "report save_figure", "compare.scores": "scores score_runs score_table paired fair_table", "compare.published": "published beside",
+       "compare.foreign": "load_foreign save_foreign", "compare.tuning": "tune"},
 )
 _WHERE = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 __all__ = sorted(_WHERE)

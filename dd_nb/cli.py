@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'Kind', 'NOTEBOOK', 'PYPROJECT', 'examples', 'command', 'main', 'describe_method', 'list_names', 'parse_pairs',
-           'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'show_images', 'compare_runs',
-           'list_runs', 'start_source', 'start_folder', 'check_port', 'has_display', 'open_lab']
+           'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'run_sweep', 'show_images',
+           'compare_runs', 'list_runs', 'import_set', 'export_set', 'score_run', 'tune_students', 'show_published',
+           'start_source', 'start_folder', 'check_port', 'has_display', 'open_lab']
 
 # %% ../nbs/11_cli.ipynb #d30cf7b4
 import functools, os, secrets, shlex, signal, socket, sys, tempfile, time
@@ -153,17 +154,21 @@ def distill_run(
     print(f"{run.name}{' (finished before; --anew computes it again)' if old else ''}\n  {run.steps} steps in {run.progress['seconds']:.1f} s, {d.n_floats:,} numbers, "
           f"{d.n_bytes:,} bytes, kept in {run.path}\n  look:  dd-nb show {run.name}\n  judge: dd-nb evaluate {run.name}")
 
-# %% ../nbs/11_cli.ipynb #7b5ce9a4
+# %% ../nbs/11_cli.ipynb #4cd41182
 def result_lines(
-    table,  # DataFrame from `evaluate` or `bounds`
+    table,       # DataFrame from `evaluate`, `bounds` or `sweep`
+    by=("artifact", "net", "protocol"),   # one line for each
 ) -> str:
     "The summary as text: accuracy with its 95 % interval by network."
     from dd_nb.judge import summarize
-    s = summarize(table)
+    s = summarize(table, by)
     ci = s.ci95.map(lambda v: "" if v != v else f" +- {100*v:.1f}")
     s["accuracy, %"] = (100*s["mean"]).map("{:.1f}".format) + ci
     s["seconds"] = s.seconds.round(1)
-    return s.rename(columns=dict(n="students"))[["artifact", "net", "accuracy, %", "students", "protocol", "bytes", "seconds"]].to_string(index=False)
+    if "hyper" in s and not s.hyper.any(): s = s.drop(columns="hyper")
+    shown = ["accuracy, %", "students", "bytes", "seconds"]
+    s = s.rename(columns=dict(n="students"))
+    return s[[*(c for c in by if c in s), *shown]].to_string(index=False)
 
 @command("evaluate", "dd-nb evaluate dm-digits", "dd-nb evaluate mine.safetensors --nets convnet,resnet18,vit --seeds 5", "dd-nb evaluate dm-digits --protocol dc --bounds --csv results.csv")
 def evaluate_run(
@@ -171,7 +176,7 @@ def evaluate_run(
     data: Annotated[Optional[str], Option(help="Real data to test on; default the data it was made from.")]=None,
     nets: Annotated[str, Option(help="Networks to train, with commas.")]="convnet",
     seeds: Annotated[int, Option(min=1, help="Students a network.")]=3,
-    protocol: Annotated[str, Option(help="quick, or dc: the field's 1,000 epochs with augmentation.")]="quick",
+    protocol: Annotated[str, Option(help="quick; dc: the field's 1,000 epochs with augmentation; ddranking: the same, learning rate chosen on held-out images; soft: labels of a teacher; or a file of a protocol (.json).")]="quick",
     with_bounds: Annotated[bool, Option("--bounds", help="The same protocol on random real images and on the whole data.")]=False,
     csv: Annotated[Optional[Path], Option(metavar="FILE", help="Write one row a network and seed.")]=None,
     device: Annotated[Optional[str], Option(help="auto, cpu, cuda, ...; default the setting.")]=None,
@@ -189,6 +194,41 @@ def evaluate_run(
     except KeyboardInterrupt: raise KeyboardInterrupt("Stopped." + (" Students that were done are kept with the run." if run else "")) from None
     if csv: atomic_write(csv, table.to_csv(index=False), "the table")
     print(result_lines(table))
+
+# %% ../nbs/11_cli.ipynb #7754c204
+@command("sweep", "dd-nb sweep grid.toml", "dd-nb sweep grid.toml --plan                        what is there, what is to be done?", "dd-nb sweep grid.json --workers 4 --csv table.csv", "dd-nb sweep grid.toml --executor ray --address 10.0.0.1:6379 --gpus 1")
+def run_sweep(
+    grid: Annotated[Path, Argument(metavar="GRID", help="A .toml or .json file: methods, data, ipc, nets, seeds, students, presets, protocol, [changes], [hyper.METHOD].")],
+    executor: Annotated[str, Option(help="local, or ray: on a cluster that is there.")]="local",
+    workers: Annotated[int, Option(min=1, help="local: tasks at once, each a process of one thread.")]=1,
+    address: Annotated[str, Option(help="ray: the cluster's address.")]="auto",
+    gpus: Annotated[float, Option(min=0, help="ray: GPUs a task.")]=0,
+    csv: Annotated[Optional[Path], Option(metavar="FILE", help="Write one row a run, network and student; rewritten as rows come.")]=None,
+    plan: Annotated[bool, Option("--plan", help="Say what is done and what is to do; computes nothing.")]=False,
+    device: Annotated[Optional[str], Option(help="auto, cpu, cuda, ...; default the setting.")]=None,
+):
+    "Go through a grid of methods, data, budgets, networks and seeds. What is done is read from the store; what fails is told at the end."
+    can_write(csv)
+    from dd_nb.compare.sweep import as_grid, check_grid, cells, planned_run, sweep, Sweep
+    from dd_nb.settings import settings
+    g = as_grid(grid)
+    if plan:
+        check_grid(g)
+        state = {}
+        for c in cells(g):
+            try: state[c] = planned_run(c, settings().runs, device).state
+            except DDError as e: state[c] = f"cannot be: {e}"
+        print("\n".join(f"{s:<8} {c}" for c, s in state.items()))
+        print(f"{len(state)} runs, {sum(s == 'done' for s in state.values())} of them done; each is judged by {len(g.students)} students of {', '.join(g.nets)}, protocol {g.protocol}")
+        return
+    options = dict(workers=workers) if executor == "local" else dict(address=address, gpus=gpus)
+    try: s = sweep(g, executor, device=device, **options)
+    except KeyboardInterrupt as e: raise KeyboardInterrupt(f"{str(e) or 'Stopped; what is done is kept'}\nTo go on: {again()}") from None
+    if csv: atomic_write(csv, s.table.to_csv(index=False), "the table")
+    if len(s.table): print(result_lines(s.table, ("method", "hyper", "data", "ipc", "net", "protocol")))
+    print(f"{len(s.table)} rows, {len(s.failures)} failures; kept in {s.folder}")
+    for f in s.failures.values(): print(f"failed: {f['method']} on {f['data']}, IPC {f['ipc']}, seed {f['distil_seed']}{', ' + f['net'] if f['net'] else ''}: {f['message'].strip().splitlines()[-1]}", file=sys.stderr)
+    if s.failures: raise typer.Exit(1)
 
 # %% ../nbs/11_cli.ipynb #e89670e1
 @command("show", "dd-nb show dm-digits", "dd-nb show mine.safetensors --ipc 10 -o mine.png")
@@ -230,6 +270,113 @@ def list_runs(pattern: Annotated[str, Argument(metavar="PATTERN", help="Wildcard
     if not len(t): print(f"No runs in {settings().runs}. Begin with: dd-nb distill dm digits"); return
     t["accuracy"] = t.accuracy.map(lambda a: "" if a is None or a != a else f"{100*a:.1f} %")
     print(t.drop(columns="preset").to_string(index=False, na_rep=""))
+
+# %% ../nbs/11_cli.ipynb #8ecd7721
+def _spoken(space):
+    "`--space` as `load_foreign` takes it: a word, or mean/std as in 0.49,0.48,0.45/0.20,0.20,0.20."
+    if space is None or "/" not in space: return space
+    try: mean, std = (tuple(map(float, s.split(","))) for s in space.split("/"))
+    except ValueError: raise ConfigError(f"--space {space}: expected a word such as normalised, or numbers by channel, mean/std: 0.49,0.48,0.45/0.20,0.20,0.20") from None
+    return mean, std
+
+def _rate(lr):
+    "`--lr` as `load_foreign` takes it."
+    try: return lr if lr in (None, "protocol") else float(lr)
+    except ValueError: raise ConfigError(f"--lr {lr}: expected a number, or the word protocol") from None
+
+@command("import", "dd-nb import res_DM_CIFAR10_ConvNet_10ipc.pt cifar10 --space normalised --method dm -o dm.safetensors",
+    "dd-nb import images_best.pt cifar10 --space zca --lr 0.0234 --method mtt -o mtt.safetensors", "dd-nb import checkpoint_15000 cifar10 --space zca-relative --method rcig -o rcig.safetensors", "dd-nb import pictures/ cifar10 -o pictures.safetensors")
+def import_set(
+    path: Annotated[Path, Argument(metavar="PATH", help="What a release holds: .pt, .npz, a flax checkpoint, a folder of images_best.pt, or class folders of pictures.")],
+    data: Annotated[str, Argument(metavar="DATA", help="The data it was made from, as `dd-nb list data` names them.")],
+    out: Annotated[Path, Option("-o", "--out", metavar="FILE", help="Artifact to write (.safetensors).")],
+    space: Annotated[Optional[str], Option(help="normalised, zca, zca-relative, pixels, or mean/std by channel.")]=None,
+    method: Annotated[Optional[str], Option(help="Who made it, as tables shall call it; rcig and frepo bring their way of training students.")]=None,
+    labels: Annotated[Optional[str], Option(help="Learned labels: targets, logits or probabilities; order: none, images stand class by class.")]=None,
+    lr: Annotated[Optional[str], Option(help="The student's learned step size, or protocol.")]=None,
+    hallucinators: Annotated[Optional[Path], Option(metavar="FILE", help="HaBa: their weights, if they do not stand beside the images.")]=None,
+    pick: Annotated[int, Option(help="DC's family: which experiment of the file; -1 is the last.")]=-1,
+):
+    "Read a set that others distilled, without running code from its file."
+    can_write(out)
+    if out.suffix != ".safetensors": raise ConfigError(f"{out.name}: expected a name that ends in .safetensors")
+    from dd_nb.compare.foreign import load_foreign
+    d = load_foreign(path, data, _spoken(space), method, labels, _rate(lr), hallucinators, pick)
+    d.save(out)
+    print(f"{d}\n{d.usage}\n-> {out}\n  look:  dd-nb show {out}\n  judge: dd-nb evaluate {out}")
+
+@command("export", "dd-nb export dm-digits dm.pt            [images, labels] as DC's tools read them", "dd-nb export dm-digits pictures          class folders of PNG", "dd-nb export mine.safetensors mtt --layout mtt")
+def export_set(
+    what: Annotated[str, Argument(metavar="RUN_OR_FILE", help="A run's name or the beginning of it, or a .safetensors file.")],
+    path: Annotated[Path, Argument(metavar="PATH", help="File (.pt, .npz) or folder to write.")],
+    layout: Annotated[Optional[str], Option(help="dc, mtt, npz or png; default by the name.")]=None,
+    ipc: Annotated[Optional[int], Option(min=1, help="Images a class; default all there are.")]=None,
+):
+    "Write plain images and labels for others' tools, and beside them how they are used."
+    from dd_nb.compare.foreign import save_foreign
+    from dd_nb.judge import resolve
+    _, d, _ = resolve(what)
+    print(f"{d}\n-> {save_foreign(d, path, layout, ipc)}")
+
+# %% ../nbs/11_cli.ipynb #d79e66b8
+@command("score", "dd-nb score dm-digits", "dd-nb score rcig.safetensors --nets convnet,resnet18 --csv scores.csv")
+def score_run(
+    what: Annotated[str, Argument(metavar="RUN_OR_FILE", help="A run's name or the beginning of it, or a .safetensors file.")],
+    data: Annotated[Optional[str], Option(help="Real data to test on; default the data it was made from.")]=None,
+    nets: Annotated[str, Option(help="Networks to train, with commas.")]="convnet",
+    seeds: Annotated[int, Option(min=1, help="Students a network and role.")]=5,
+    protocol: Annotated[str, Option(help="A protocol's name, or a file of one (.json).")]="ddranking",
+    csv: Annotated[Optional[Path], Option(metavar="FILE", help="Write the scores with all accuracies.")]=None,
+    device: Annotated[Optional[str], Option(help="auto, cpu, cuda, ...; default the setting.")]=None,
+):
+    "DD-Ranking's scores: what hard labels recover, what is gained over random images, with and without augmentation."
+    can_write(csv)
+    from dd_nb.explorer import _split_nets
+    from dd_nb.compare.scores import scores
+    t = scores(what, data, _split_nets(nets), seeds, protocol, device=device)
+    if csv: atomic_write(csv, t.to_csv(index=False), "the scores")
+    show = lambda k: [f"{100*v:.1f}" + ("" if e != e else f" +- {100*e:.1f}") for v, e in zip(t[k], t[f"{k} ±"])]
+    print(t[["artifact", "net", "ipc", "seeds"]].assign(**{f"{k}, %": show(k) for k in ("HLR", "IOR", "LRS", "ARS")}).to_string(index=False))
+    print("HLR: accuracy lost with hard labels against the whole set. IOR: gained over random images. LRS, ARS: both on a scale of 0 to 100, where 26.9 is no gain and no loss.")
+
+@command("tune", "dd-nb tune dm-digits --nets convnet,resnet18 --trials 20 -o recipe.json", "dd-nb tune random --data digits -o rival.json", "dd-nb evaluate dm-digits --nets resnet18 --protocol recipe.json")
+def tune_students(
+    what: Annotated[str, Argument(metavar="RUN_OR_FILE", help="A run's name or the beginning of it, or a .safetensors file; random or whole for a bound.")],
+    out: Annotated[Path, Option("-o", "--out", metavar="FILE.json", help="Recipe to write; --protocol takes it.")],
+    data: Annotated[Optional[str], Option(help="Real data; default the data it was made from.")]=None,
+    nets: Annotated[str, Option(help="Networks, with commas; each is tuned for itself.")]="convnet",
+    trials: Annotated[int, Option(min=1, help="Trials a network.")]=20,
+    students: Annotated[int, Option(min=1, help="Students a trial.")]=2,
+    protocol: Annotated[str, Option(help="What is not tuned: a protocol's name, or a file of one.")]="quick",
+    ipc: Annotated[int, Option(min=1, help="Images a class of random.")]=1,
+    device: Annotated[Optional[str], Option(help="auto, cpu, cuda, ...; default the setting.")]=None,
+):
+    "Find the students' learning rate and augmentation on held-out training images; the test images are not looked at."
+    can_write(out)
+    if out.suffix != ".json": raise ConfigError(f"{out.name}: expected a name that ends in .json")
+    from dd_nb.explorer import _split_nets
+    from dd_nb.compare.tuning import tune
+    t = tune(what, data, _split_nets(nets), trials, students, protocol, ipc=ipc, device=device)
+    t.save(out)
+    for net, values in t.found["values"].items(): print(f"{net}: {', '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in values.items())}  ({100*t.found['held_out_accuracy'][net]:.1f} % on held-out training images)")
+    print(f"-> {out}, protocol {t.protocol.name}")
+
+@command("published", "dd-nb published cifar10 --ipc 10", "dd-nb published --method mtt --csv mtt.csv")
+def show_published(
+    data: Annotated[Optional[str], Argument(metavar="DATA", help="Data set, by our name or the printed one; wildcards.")]=None,
+    ipc: Annotated[Optional[int], Option(min=1, help="Images a class.")]=None,
+    method: Annotated[Optional[str], Option(help="Method, by our name or the printed one; wildcards.")]=None,
+    net: Annotated[Optional[str], Option(help="Network, likewise.")]=None,
+    csv: Annotated[Optional[Path], Option(metavar="FILE", help="Write them, accuracies as fractions.")]=None,
+):
+    "Accuracies that papers print, with their source."
+    can_write(csv)
+    from dd_nb.compare.published import published
+    t = published(data, ipc, method, net)
+    if csv: atomic_write(csv, t.to_csv(index=False), "published figures")
+    if not len(t): print("No figure on file for that."); return
+    cell = [f"{100*a:.1f}" + ("" if s != s else f" +- {100*s:.1f}") for a, s in zip(t.accuracy, t["std"])]
+    print(t.assign(**{"accuracy, %": cell, "ipc": [f"{i:g}" if i == i else "whole" for i in t.ipc], "source": [s if len(s) < 60 else s[:57] + "..." for s in t.source]})[["printed", "printed_data", "ipc", "printed_net", "accuracy, %", "source"]].to_string(index=False))
 
 # %% ../nbs/11_cli.ipynb #22e67c73
 NOTEBOOK = "index.ipynb"

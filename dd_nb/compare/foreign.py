@@ -299,7 +299,7 @@ def _factorized(bases, state, data, space, recipe, student, path) -> Factorized:
     if not all(t.isfinite().all() for t in d.parameters()): raise ArtifactError(f"{path} holds values that are no numbers (NaN or infinite)")
     return d
 
-# %% ../../nbs/compare/foreign.ipynb #d7817640
+# %% ../../nbs/compare/foreign.ipynb #f81a2733
 LAYOUTS = dict(dc="a .pt as DC, DSA and DM write it: data = [[images, labels]]", mtt="a folder with images_best.pt and labels_best.pt", npz="arrays x_proto (N x H x W x c) and y_proto, as RCIG and FRePo name them", png="class folders of 8-bit pictures")
 
 def save_foreign(
@@ -318,7 +318,7 @@ def save_foreign(
     note = dict(space=distilled.space.to_dict(), classes=distilled.classes, labels=None if not y.is_floating_point() else "targets" if (distilled.recipe.get("student") or {}).get("loss") == "mse" else "probabilities",
                 recipe=distilled.recipe, usage=distilled.usage, lr=distilled.recipe.get("student_lr", "protocol"))
     if layout == "png" and path.suffix: raise ConfigError(f"{path} looks like a file; layout png writes a folder")
-    if layout in ("mtt", "png"): return _into_folder(path, lambda tmp: _files(tmp, layout, distilled, x, y, ipc), note)
+    if layout in ("mtt", "png"): return _into_folder(path, lambda tmp: _files(tmp, layout, distilled, x, y), note)
     atomic_write(path, (lambda tmp: torch.save(dict(data=[[x, y]], accs_all_exps={}), tmp)) if layout == "dc" else _npz_bytes(x, y), "a distilled data set")
     atomic_write(path.with_name(path.name + ".json"), json.dumps(dict(dd_nb=note), indent=1), "how to use it")
     return path
@@ -342,13 +342,14 @@ def _into_folder(path, fill, note):
         finally: shutil.rmtree(tmp, ignore_errors=True)
     return path
 
-def _files(folder, layout, d, x, y, ipc):
+def _files(folder, layout, d, x, y):
     if layout == "mtt":
         torch.save(x, folder/"images_best.pt"), torch.save(y, folder/"labels_best.pt")
         if lr := d.recipe.get("student_lr"): torch.save(torch.tensor(float(lr), dtype=torch.float64), folder/"lr_best.pt")
         return
     from PIL import Image
-    pictures, lines = (d.pictures(ipc)*255).round().to(torch.uint8), [["file", *(f"class {k}" for k in range(d.n_classes))]]
+    d.refit()
+    pictures, lines = (d.space.decode(x)*255).round().to(torch.uint8), [["file", *(f"class {k}" for k in range(d.n_classes))]]
     per, width = len(pictures)//d.n_classes, len(str(d.n_classes - 1))
     for i, p in enumerate(pictures):
         k, name = i//per, f"{i % per:04d}.png"
