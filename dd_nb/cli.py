@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['app', 'Kind', 'NOTEBOOK', 'PYPROJECT', 'examples', 'command', 'main', 'describe_method', 'list_names', 'parse_pairs',
            'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'show_images', 'compare_runs',
-           'list_runs', 'start_source', 'start_folder', 'check_port', 'has_display', 'open_lab']
+           'list_runs', 'start_folder', 'check_port', 'has_display', 'open_lab', 'start_method']
 
-# %% ../nbs/11_cli.ipynb #d30cf7b4
+# %% ../nbs/11_cli.ipynb #f2e469a5
 import functools, os, secrets, shlex, signal, socket, sys, tempfile, time
 from enum import Enum
 from pathlib import Path
@@ -16,6 +16,7 @@ import typer
 from typer import Argument, Option
 import dd_nb
 from .core import ConfigError, DDError, StoreError, atomic_write, storing
+from .settings import shipped
 
 # %% ../nbs/11_cli.ipynb #8cf6fdae
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False,
@@ -231,7 +232,7 @@ def list_runs(pattern: Annotated[str, Argument(metavar="PATTERN", help="Wildcard
     t["accuracy"] = t.accuracy.map(lambda a: "" if a is None or a != a else f"{100*a:.1f} %")
     print(t.drop(columns="preset").to_string(index=False, na_rep=""))
 
-# %% ../nbs/11_cli.ipynb #22e67c73
+# %% ../nbs/11_cli.ipynb #f672570e
 NOTEBOOK = "index.ipynb"
 PYPROJECT = """# Says to nbdev that this folder is a workspace, and not an old project whose settings.ini it should read.
 [project]
@@ -241,18 +242,13 @@ version = "0"
 [tool.nbdev]
 """
 
-def start_source() -> Path:
-    "The folder with the start notebook and settings.ini."
-    package = Path(dd_nb.__file__).parent
-    return package/"_start" if (package/"_start").is_dir() else package.parent
-
 def start_folder(
     folder,  # made if absent
 ) -> list:   # names of the files that were written
     "Put the start notebook and settings into a folder; what is there stays."
-    folder, source = Path(folder), start_source()
+    folder = Path(folder)
     if folder.exists() and not folder.is_dir(): raise StoreError(f"{folder} is a file; dd-nb lab wants a folder, which it makes if there is none")
-    files = {NOTEBOOK: (source/NOTEBOOK).read_bytes(), "settings.ini": (source/"settings.ini").read_bytes(), "pyproject.toml": PYPROJECT}
+    files = {NOTEBOOK: shipped(NOTEBOOK).read_bytes(), "settings.ini": shipped("settings.ini").read_bytes(), "pyproject.toml": PYPROJECT}
     new = {k: v for k, v in files.items() if not (folder/k).exists()}
     for k, v in new.items(): atomic_write(folder/k, v, f"{k} of the workspace")
     return list(new)
@@ -292,3 +288,19 @@ def open_lab(
     server = LabApp.initialize_server(argv)
     print(f"The start notebook is at\n  {server.connection_url}lab/tree/{NOTEBOOK}?token={token}", flush=True)
     server.start()
+
+# %% ../nbs/11_cli.ipynb #87e4919f
+@command("new-method", "dd-nb new-method two_moons", "dd-nb new-method mine --from my-notebook.ipynb --dir ~/work/mine")
+def start_method(
+    name: Annotated[str, Argument(metavar="NAME", help="Of the method: lower-case letters, digits, underscores.")],
+    notebook: Annotated[Optional[Path], Option("--from", metavar="NOTEBOOK", help="A notebook to start from, e.g. one of your own; default a template that runs.")]=None,
+    folder: Annotated[Optional[Path], Option("--dir", metavar="DIR", help="Where; default dd-nb-NAME in the working folder.")]=None,
+):
+    "Write a small nbdev project for a method of your own: one notebook that becomes a pip package which dd_nb finds."
+    from dd_nb.sharing.package import new_method
+    folder, source = new_method(name, folder, notebook)
+    print(f"Written to {folder}: the notebook nbs/{name}.ipynb, and the package around it.")
+    if source.marked: print(f"  {source.marked} cells that only define things were marked #| export; look them through")
+    if source.unknown: print(f"  it imports {', '.join(source.unknown)}, which nothing installed provides: name what does in pyproject.toml")
+    if not source.methods: print("  no @register_method in it: the package can be imported, but adds no method")
+    print(f"Next:\n  cd {shlex.quote(str(folder))}\n  nbdev-export && pip install -e .\n" + (f"  dd-nb list methods {source.methods[0]}" if source.methods else f"  python -c 'import dd_nb_{name}.{name}'"))
