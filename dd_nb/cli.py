@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Kind', 'NOTEBOOK', 'PYPROJECT', 'examples', 'command', 'main', 'describe_method', 'list_names', 'parse_pairs',
            'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'show_images', 'compare_runs',
-           'list_runs', 'start_folder', 'check_port', 'has_display', 'open_lab', 'start_method']
+           'list_runs', 'start_folder', 'check_port', 'has_display', 'open_lab', 'open_app', 'start_method']
 
 # %% ../nbs/11_cli.ipynb #f2e469a5
 import functools, os, secrets, shlex, signal, socket, sys, tempfile, time
@@ -288,6 +288,21 @@ def open_lab(
     server = LabApp.initialize_server(argv)
     print(f"The start notebook is at\n  {server.connection_url}lab/tree/{NOTEBOOK}?token={token}", flush=True)
     server.start()
+
+# %% ../nbs/11_cli.ipynb #c498b941
+@command("app", "dd-nb app", "dd-nb app ~/distilling --port 9000 --idle 60", "dd-nb app --shared                 everybody sees the workspace's runs")
+def open_app(
+    folder: Annotated[Path, Argument(metavar="DIR", help="The workspace: its settings.ini, data and runs.")]=Path("."),
+    port: Annotated[Optional[int], Option(min=1, max=65535, help="Default: the first free one from 8866.")]=None,
+    ip: Annotated[str, Option(help="Address to listen at; the default is seen from this machine only.")]="127.0.0.1",
+    idle: Annotated[float, Option(min=.05, help="Minutes without use until a visitor's kernel is ended.")]=20,
+    shared: Annotated[bool, Option("--shared", help="Everybody sees and adds to the workspace's runs; default a folder for each visitor.")]=False,
+    browser: Annotated[bool, Option("--browser/--no-browser", help="Open a browser, or only print the address.")]=True,
+):
+    "Serve the explorer as a page without code, to one or several people; needs pip install 'dd-nb[app]'."
+    if port: check_port(port)
+    from dd_nb.sharing.page import serve
+    serve(folder, port, ip, idle, shared, browser and has_display(), lambda text: print(text, flush=True))
 
 # %% ../nbs/11_cli.ipynb #87e4919f
 @command("new-method", "dd-nb new-method two_moons", "dd-nb new-method mine --from my-notebook.ipynb --dir ~/work/mine")
