@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Kind', 'NOTEBOOK', 'PYPROJECT', 'examples', 'command', 'main', 'describe_method', 'list_names', 'parse_pairs',
            'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'show_images', 'compare_runs',
-           'list_runs', 'start_folder', 'check_port', 'has_display', 'open_lab', 'open_app', 'start_method']
+           'list_runs', 'start_folder', 'check_port', 'has_display', 'open_lab', 'open_app', 'start_method',
+           'get_course']
 
 # %% ../nbs/11_cli.ipynb #f2e469a5
 import functools, os, secrets, shlex, signal, socket, sys, tempfile, time
@@ -319,3 +320,16 @@ def start_method(
     if source.unknown: print(f"  it imports {', '.join(source.unknown)}, which nothing installed provides: name what does in pyproject.toml")
     if not source.methods: print("  no @register_method in it: the package can be imported, but adds no method")
     print(f"Next:\n  cd {shlex.quote(str(folder))}\n  nbdev-export && pip install -e .\n" + (f"  dd-nb list methods {source.methods[0]}" if source.methods else f"  python -c 'import dd_nb_{name}.{name}'"))
+
+# %% ../nbs/11_cli.ipynb #3a12c6ce
+@command("course", "dd-nb course my-class", "dd-nb course my-class --solutions    for the teacher", "dd-nb lab my-class")
+def get_course(
+    folder: Annotated[Path, Argument(metavar="DIR", help="Made if absent; what is there stays.")],
+    solutions: Annotated[bool, Option("--solutions", help="The solved lessons (in DIR/solutions) and the leaderboard too.")]=False,
+):
+    "Put the lessons of the course into a folder."
+    from dd_nb.course import write_course
+    new = write_course(folder, solutions)
+    start_folder(folder.expanduser())
+    print(f"Written to {folder}: {', '.join(new)}" if new else f"Nothing was written to {folder}: all of it is there already, and stays")
+    print(f"Next: dd-nb lab {shlex.quote(str(folder))}")
