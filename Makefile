@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help lab test bench clean
+.PHONY: help lab test docs bench clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -23,11 +23,14 @@ test: $(VENV)/.installed-dev  ## notebooks, tests, a real browser, and whether d
 	echo "== tests"; $(BIN)/python -m pytest tests -n 2 --dist loadfile $(ARGS) || rc=1; \
 	[ $$rc = 0 ] || echo "== make test found failures; they are named above"; exit $$rc
 
+docs: $(VENV)/.installed-docs  ## the documentation site, in _docs
+	@$(BIN)/python docs/build.py $(ARGS)
+
 bench: $(VENV)/.installed-dev  ## the benchmarks, to benchmarks/results; ARGS=--quick only tries them
 	@for f in benchmarks/*.py; do [ $$f = benchmarks/common.py ] || { echo "== $$f"; $(BIN)/python $$f $(ARGS) || exit 1; }; done
 
 clean:  ## remove .venv and what was built; runs and data stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache tests/screenshots
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache tests/screenshots _docs
 	find . -name __pycache__ -not -path './runs/*' -not -path './data/*' -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml setup.py
@@ -40,6 +43,12 @@ $(VENV)/.installed-dev: pyproject.toml setup.py
 	$(call make_venv)
 	@echo "Installing dd_nb, what it needs and what its tests need into $(VENV): some minutes the first time"
 	@$(BIN)/python -m pip install -e '.[dev]'
+	@touch $(VENV)/.installed $(VENV)/.installed-docs $@
+
+$(VENV)/.installed-docs: pyproject.toml setup.py
+	$(call make_venv)
+	@echo "Installing dd_nb and what its documentation needs into $(VENV): some minutes the first time"
+	@$(BIN)/python -m pip install -e '.[docs]'
 	@touch $(VENV)/.installed $@
 
 define make_venv

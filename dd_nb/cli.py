@@ -6,9 +6,9 @@
 __all__ = ['app', 'Kind', 'NOTEBOOK', 'PYPROJECT', 'examples', 'command', 'main', 'describe_method', 'list_names', 'parse_pairs',
            'can_write', 'again', 'distill_run', 'result_lines', 'evaluate_run', 'run_sweep', 'show_images',
            'compare_runs', 'list_runs', 'import_set', 'export_set', 'score_run', 'tune_students', 'show_published',
-           'start_source', 'start_folder', 'check_port', 'has_display', 'open_lab']
+           'start_folder', 'check_port', 'has_display', 'open_lab', 'open_app', 'start_method', 'get_course']
 
-# %% ../nbs/11_cli.ipynb #d30cf7b4
+# %% ../nbs/11_cli.ipynb #f2e469a5
 import functools, os, secrets, shlex, signal, socket, sys, tempfile, time
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,7 @@ import typer
 from typer import Argument, Option
 import dd_nb
 from .core import ConfigError, DDError, StoreError, atomic_write, storing
+from .settings import shipped
 
 # %% ../nbs/11_cli.ipynb #8cf6fdae
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False,
@@ -378,7 +379,7 @@ def show_published(
     cell = [f"{100*a:.1f}" + ("" if s != s else f" +- {100*s:.1f}") for a, s in zip(t.accuracy, t["std"])]
     print(t.assign(**{"accuracy, %": cell, "ipc": [f"{i:g}" if i == i else "whole" for i in t.ipc], "source": [s if len(s) < 60 else s[:57] + "..." for s in t.source]})[["printed", "printed_data", "ipc", "printed_net", "accuracy, %", "source"]].to_string(index=False))
 
-# %% ../nbs/11_cli.ipynb #22e67c73
+# %% ../nbs/11_cli.ipynb #f672570e
 NOTEBOOK = "index.ipynb"
 PYPROJECT = """# Says to nbdev that this folder is a workspace, and not an old project whose settings.ini it should read.
 [project]
@@ -388,18 +389,13 @@ version = "0"
 [tool.nbdev]
 """
 
-def start_source() -> Path:
-    "The folder with the start notebook and settings.ini."
-    package = Path(dd_nb.__file__).parent
-    return package/"_start" if (package/"_start").is_dir() else package.parent
-
 def start_folder(
     folder,  # made if absent
 ) -> list:   # names of the files that were written
     "Put the start notebook and settings into a folder; what is there stays."
-    folder, source = Path(folder), start_source()
+    folder = Path(folder)
     if folder.exists() and not folder.is_dir(): raise StoreError(f"{folder} is a file; dd-nb lab wants a folder, which it makes if there is none")
-    files = {NOTEBOOK: (source/NOTEBOOK).read_bytes(), "settings.ini": (source/"settings.ini").read_bytes(), "pyproject.toml": PYPROJECT}
+    files = {NOTEBOOK: shipped(NOTEBOOK).read_bytes(), "settings.ini": shipped("settings.ini").read_bytes(), "pyproject.toml": PYPROJECT}
     new = {k: v for k, v in files.items() if not (folder/k).exists()}
     for k, v in new.items(): atomic_write(folder/k, v, f"{k} of the workspace")
     return list(new)
@@ -439,3 +435,47 @@ def open_lab(
     server = LabApp.initialize_server(argv)
     print(f"The start notebook is at\n  {server.connection_url}lab/tree/{NOTEBOOK}?token={token}", flush=True)
     server.start()
+
+# %% ../nbs/11_cli.ipynb #c498b941
+@command("app", "dd-nb app", "dd-nb app ~/distilling --port 9000 --idle 60", "dd-nb app --shared                 everybody sees the workspace's runs")
+def open_app(
+    folder: Annotated[Path, Argument(metavar="DIR", help="The workspace: its settings.ini, data and runs.")]=Path("."),
+    port: Annotated[Optional[int], Option(min=1, max=65535, help="Default: the first free one from 8866.")]=None,
+    ip: Annotated[str, Option(help="Address to listen at; the default is seen from this machine only.")]="127.0.0.1",
+    idle: Annotated[float, Option(min=.05, help="Minutes without use until a visitor's kernel is ended.")]=20,
+    shared: Annotated[bool, Option("--shared", help="Everybody sees and adds to the workspace's runs; default a folder for each visitor.")]=False,
+    browser: Annotated[bool, Option("--browser/--no-browser", help="Open a browser, or only print the address.")]=True,
+):
+    "Serve the explorer as a page without code, to one or several people; needs pip install 'dd-nb[app]'."
+    if port: check_port(port)
+    from dd_nb.sharing.page import serve
+    serve(folder, port, ip, idle, shared, browser and has_display(), lambda text: print(text, flush=True))
+
+# %% ../nbs/11_cli.ipynb #87e4919f
+@command("new-method", "dd-nb new-method two_moons", "dd-nb new-method mine --from my-notebook.ipynb --dir ~/work/mine")
+def start_method(
+    name: Annotated[str, Argument(metavar="NAME", help="Of the method: lower-case letters, digits, underscores.")],
+    notebook: Annotated[Optional[Path], Option("--from", metavar="NOTEBOOK", help="A notebook to start from, e.g. one of your own; default a template that runs.")]=None,
+    folder: Annotated[Optional[Path], Option("--dir", metavar="DIR", help="Where; default dd-nb-NAME in the working folder.")]=None,
+):
+    "Write a small nbdev project for a method of your own: one notebook that becomes a pip package which dd_nb finds."
+    from dd_nb.sharing.package import new_method
+    folder, source = new_method(name, folder, notebook)
+    print(f"Written to {folder}: the notebook nbs/{name}.ipynb, and the package around it.")
+    if source.marked: print(f"  {source.marked} cells that only define things were marked #| export; look them through")
+    if source.unknown: print(f"  it imports {', '.join(source.unknown)}, which nothing installed provides: name what does in pyproject.toml")
+    if not source.methods: print("  no @register_method in it: the package can be imported, but adds no method")
+    print(f"Next:\n  cd {shlex.quote(str(folder))}\n  nbdev-export && pip install -e .\n" + (f"  dd-nb list methods {source.methods[0]}" if source.methods else f"  python -c 'import dd_nb_{name}.{name}'"))
+
+# %% ../nbs/11_cli.ipynb #3a12c6ce
+@command("course", "dd-nb course my-class", "dd-nb course my-class --solutions    for the teacher", "dd-nb lab my-class")
+def get_course(
+    folder: Annotated[Path, Argument(metavar="DIR", help="Made if absent; what is there stays.")],
+    solutions: Annotated[bool, Option("--solutions", help="The solved lessons (in DIR/solutions) and the leaderboard too.")]=False,
+):
+    "Put the lessons of the course into a folder."
+    from dd_nb.course import write_course
+    new = write_course(folder, solutions)
+    start_folder(folder.expanduser())
+    print(f"Written to {folder}: {', '.join(new)}" if new else f"Nothing was written to {folder}: all of it is there already, and stays")
+    print(f"Next: dd-nb lab {shlex.quote(str(folder))}")

@@ -16,7 +16,7 @@ def here(capsys, *args):
     with pytest.raises(SystemExit) as e: app([*map(str, args)], prog_name="dd-nb")
     return e.value.code, *capsys.readouterr()
 
-@pytest.mark.parametrize("args", [[], ["list"], ["distill"], ["evaluate"], ["show"], ["runs"], ["compare"], ["import"], ["export"], ["score"], ["tune"], ["published"], ["lab"]], ids=lambda a: a[0] if a else "dd-nb")
+@pytest.mark.parametrize("args", [[], ["list"], ["distill"], ["evaluate"], ["show"], ["runs"], ["compare"], ["import"], ["export"], ["score"], ["tune"], ["published"], ["sweep"], ["lab"], ["app"], ["course"], ["new-method"]], ids=lambda a: a[0] if a else "dd-nb")
 def test_help_has_examples_and_answers_at_once(args):
     cli(*args, "--help")                                # reads the files from disk once
     seconds = []

@@ -18,9 +18,9 @@ def python(folder, good):
 
 def test_help_names_the_targets(make):
     p = make()
-    assert p.returncode == 0 and [l.split()[1] for l in p.stdout.splitlines()] == ["help", "lab", "test", "bench", "clean"]
+    assert p.returncode == 0 and [l.split()[1] for l in p.stdout.splitlines()] == ["help", "lab", "test", "docs", "bench", "clean"]
 
-@pytest.mark.parametrize("target", ["lab", "test"])
+@pytest.mark.parametrize("target", ["lab", "test", "docs"])
 def test_it_says_what_is_missing(make, tmp_path, target):
     p = make(target, "PYTHON=no-such-python")
     assert p.returncode and "no-such-python was not found" in p.stdout
@@ -33,9 +33,10 @@ def test_it_says_what_is_missing(make, tmp_path, target):
 
 def test_an_installed_tree_is_not_installed_again_and_lab_takes_the_port(make, tmp_path):
     (tmp_path/".venv").mkdir()
-    for f in (".installed", ".installed-dev"): (tmp_path/".venv"/f).touch()
+    for f in (".installed", ".installed-dev", ".installed-docs"): (tmp_path/".venv"/f).touch()
     p = make("-n", "lab", "PORT=9000")
     assert p.returncode == 0 and p.stdout.strip() == ".venv/bin/dd-nb lab . --port 9000"
+    assert make("-n", "docs").stdout.strip() == ".venv/bin/python docs/build.py"
     os.utime(tmp_path/".venv"/".installed", (0, 0))
     assert "pip install -e ." in make("-n", "lab").stdout       # pyproject.toml is newer
 
@@ -52,3 +53,14 @@ def test_ci_installs_a_browser_where_there_is_none_then_runs_make_test(tmp_path)
     assert said[-1] == f"make test in {TREE}, CI=true, "
     (tmp_path/"chromium").symlink_to(shutil.which("bash"))
     assert [l.split(" in ")[0] for l in run(TREE/".ci"/"run", env=dict(PATH=str(tmp_path))).stdout.splitlines()] == ["make test"]
+
+def test_the_workflows_run_what_is_run_here():
+    "Tests and release by `.ci/run`, the site by `make docs`; every command named in them is there."
+    import re, yaml
+    flows = {f.stem: yaml.safe_load(f.read_text()) for f in (TREE/".github"/"workflows").glob("*.yml")}
+    said = {k: [s["run"] for j in v["jobs"].values() for s in j["steps"] if "run" in s] for k, v in flows.items()}
+    assert set(said) == {"test", "docs", "release"}
+    assert said["test"] == [".ci/run"] and said["docs"] == ["make docs"] and said["release"][0] == ".ci/run" and ".venv/bin/python -m build" in said["release"]
+    assert os.access(TREE/".ci"/"run", os.X_OK)
+    low, high = re.search(r'requires-python = ">=([\d.]+),<3.(\d+)"', (TREE/"pyproject.toml").read_text()).groups()
+    assert flows["test"]["jobs"]["test"]["strategy"]["matrix"]["python"] == [low, f"3.{int(high) - 1}"]

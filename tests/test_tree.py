@@ -77,7 +77,7 @@ def test_links_and_commands_in_texts_exist(file):
     text = (TREE/file).read_text()
     links = [l.split("#")[0] for l in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"\w+:|#", l)]
     assert not [l for l in links if not ((TREE/file).parent/l).exists()]
-    words = {m for block in re.findall(r"(?ms)^```(?:bash|sh|console)?\n(.*?)^```", text) for m in re.findall(r"(?m)^(?:\$ )?(?:\.venv/bin/)?dd-nb ([a-z]+)", block)}
+    words = {m for block in re.findall(r"(?ms)^```(?:bash|sh|console)?\n(.*?)^```", text) for m in re.findall(r"(?m)^(?:\$ )?(?:\.venv/bin/)?dd-nb ([a-z-]+)", block)}
     assert words <= {c.name for c in app.registered_commands}
     targets = {m for block in re.findall(r"(?ms)^```(?:bash|sh|console)?\n(.*?)^```", text) for m in re.findall(r"(?m)^(?:\$ )?make ([a-z]+)", block)}
     assert targets <= set(re.findall(r"(?m)^([a-z]+):", (TREE/"Makefile").read_text()))

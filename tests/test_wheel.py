@@ -1,5 +1,5 @@
 """The wheel alone, in an environment of its own, away from the repository: `dd-nb lab` and the README's example."""
-import json, os, re, signal, subprocess, sys, sysconfig, time, urllib.error, urllib.request, zipfile
+import importlib.metadata, json, os, re, signal, subprocess, sys, sysconfig, time, urllib.error, urllib.request, zipfile
 from pathlib import Path
 import pytest
 from conftest import TREE, copy_tree, python_blocks, run
@@ -22,12 +22,19 @@ def venv(wheel, tmp_path_factory):
     home = tmp_path_factory.mktemp("venv")/"v"
     run(sys.executable, "-m", "venv", home)
     run(bin_of(home)/"python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
+    run(bin_of(home)/"python", "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools")     # the one that comes with older Pythons is too old to build with
     site = Path(run(bin_of(home)/"python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
     (site/"outer.pth").write_text(f"{OUTER}\n")
     for d in ("share/jupyter", "etc/jupyter"):
         (home/d).parent.mkdir(exist_ok=True)
         if (Path(sys.prefix)/d).exists(): (home/d).symlink_to(Path(sys.prefix)/d)
     return home
+
+def command(home, name):
+    "A console command of a borrowed package, as pip would have put it into the environment."
+    ep, = (e for e in importlib.metadata.entry_points(group="console_scripts") if e.name == name)
+    (bin_of(home)/name).write_text(f"#!{bin_of(home)/'python'}\nimport sys\nfrom {ep.module} import {ep.attr}\nsys.exit({ep.attr}())\n")
+    (bin_of(home)/name).chmod(0o755)
 
 def bin_of(home): return home/("Scripts" if os.name == "nt" else "bin")
 
@@ -42,10 +49,11 @@ def test_the_wheel_holds_what_it_should(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     own = [n for n in names if ".dist-info/" not in n]
     modules = {str(p.relative_to(TREE)) for p in (TREE/"dd_nb").rglob("*.py")}
+    start = {"index.ipynb", "settings.ini", "nbs/sharing/_template.ipynb", *(str(p.relative_to(TREE)) for p in (TREE/"nbs"/"course").glob("*.ipynb"))}
     figures = {str(p.relative_to(TREE)) for p in (TREE/"dd_nb"/"published").glob("*.csv")}
-    assert len(figures) > 4 and set(own) == modules | figures | {"dd_nb/_start/index.ipynb", "dd_nb/_start/settings.ini"}
+    assert len(figures) > 4 and set(own) == modules | figures | {f"dd_nb/_start/{f}" for f in start}
     assert [n for n in names if n.endswith("licenses/LICENSE")]
-    for f in ("index.ipynb", "settings.ini"): assert zipfile.ZipFile(wheel).read(f"dd_nb/_start/{f}") == (TREE/f).read_bytes()
+    for f in start: assert zipfile.ZipFile(wheel).read(f"dd_nb/_start/{f}") == (TREE/f).read_bytes()
 
 def test_nothing_of_the_repository_is_seen(venv, away):
     code = "import dd_nb, sys, importlib.metadata as m; print(dd_nb.__file__); print(*sys.path, sep='\\n'); print(m.distribution('dd-nb')._path)"
@@ -122,3 +130,40 @@ def test_the_start_notebook_runs_in_the_environment(venv, away):
     nb = json.loads((away/"w"/"out.ipynb").read_text())
     assert not [o for c in nb["cells"] for o in c.get("outputs", []) if o["output_type"] == "error"]
     assert (away/"w"/"runs").is_dir()
+
+def test_a_method_of_ones_own_from_nothing_to_the_explorer(venv, away, monkeypatch):
+    "What `dd-nb new-method` says is next, word by word; then it is listed, has its form in the explorer, distils, and its own tests pass."
+    monkeypatch.setenv("PATH", f"{bin_of(venv)}{os.pathsep}{os.environ['PATH']}")
+    for k, v in dict(PIP_NO_DEPS="1", PIP_NO_BUILD_ISOLATION="0", PIP_NO_INDEX="1", PIP_QUIET="1").items(): monkeypatch.setenv(k, v)    # what it needs is borrowed; "0" means do without isolation
+    for c in ("nbdev-export", "nbdev-test"): command(venv, c)
+    assert "two_moons" not in run("dd-nb", "list", "methods").stdout
+    said = run("dd-nb", "new-method", "two_moons").stdout
+    steps = "set -e\n" + said.split("Next:\n")[1]
+    assert "nbdev-export && pip install -e ." in steps
+    assert "--set spread=0.5" in run("bash", "-c", steps).stdout                   # its last line lists the method
+    assert "two_moons" in run("dd-nb", "list", "methods").stdout
+    code = "from dd_nb import Explorer; ex = Explorer(method='two_moons'); print(ex.w.method.value, ex.form['spread'].tooltip)"
+    assert run("python", "-c", code).stdout.strip() == "two_moons weight of the spread beside the mean"
+    assert run("dd-nb", "distill", "two_moons", "digits", "--set", "steps=3").stdout.startswith("two_moons-digits-ipc1-s0-")
+    home = away/"dd-nb-two-moons"
+    assert (home/"dd_nb_two_moons"/"two_moons.py").is_file()
+    run("nbdev-test", cwd=home)
+    assert re.search(r"2 passed", run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=home).stdout)
+
+def test_a_notebook_of_ones_own_becomes_a_package(venv, away, monkeypatch):
+    "One that never heard of nbdev: what only defines is exported, what does something stays in the notebook."
+    monkeypatch.setenv("PATH", f"{bin_of(venv)}{os.pathsep}{os.environ['PATH']}")
+    for k, v in dict(PIP_NO_DEPS="1", PIP_NO_BUILD_ISOLATION="0", PIP_NO_INDEX="1", PIP_QUIET="1").items(): monkeypatch.setenv(k, v)
+    command(venv, "nbdev-export")
+    cells = ["from dataclasses import dataclass\nfrom typing import ClassVar\nfrom dd_nb.loop import register_method\nfrom dd_nb.methods.coreset import Coreset",
+             "@register_method('first')\n@dataclass(frozen=True, kw_only=True)\nclass First(Coreset):\n    'The first images of every class.'\n    def choose(self, state, data, ipc):\n"
+             "        import torch\n        return torch.stack([data.class_index(k)[:ipc] for k in range(data.n_classes)])",
+             "from dd_nb import distill\nrun = distill('first', 'digits', ipc=2)\nrun.distilled.show()"]
+    nb = dict(cells=[dict(cell_type="code", id=f"c{i}", source=c, metadata={}, outputs=[], execution_count=None) for i, c in enumerate(cells)], metadata={}, nbformat=4, nbformat_minor=5)
+    (away/"mine.ipynb").write_text(json.dumps(nb))
+    said = run("dd-nb", "new-method", "first", "--from", "mine.ipynb").stdout
+    assert "2 cells that only define things" in said
+    run("bash", "-c", "set -e\n" + said.split("Next:\n")[1])
+    assert "run = distill" not in (away/"dd-nb-first"/"dd_nb_first"/"first.py").read_text()
+    assert "first        The first images of every class." in run("dd-nb", "list", "methods").stdout
+    run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=away/"dd-nb-first")
