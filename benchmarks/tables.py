@@ -59,7 +59,7 @@ def haba(t, plain) -> str:
     t = pd.concat([t, more[more._merge == "left_only"], one])
     g = t.groupby(["objective", "side", "data", "budget", "net"]).accuracy.agg(["mean", "std"])
     cell = ((100*g["mean"]).map("{:.1f}".format) + (100*g["std"]).map(" ± {:.1f}".format).where(g["std"].notna(), "")).unstack(["data", "budget", "net"]).sort_index(axis=1)
-    cell = cell.loc[sorted(cell.index, key=lambda i: (ORDER.index(i[0]), SIDES.index(i[1])))].fillna("")
+    cell = cell.loc[sorted(cell.index, key=lambda i: (ORDER.index(i[0]), SIDES.index(i[1].removesuffix(", lr_hal .001")), i[1]))].fillna("")
     cell.columns = [f"{d}, budget {b}, {n}" for d, b, n in cell.columns]
     return markdown(cell.reset_index())
 
