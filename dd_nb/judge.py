@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'COMPILE_FROM', 'Protocol', 'get_protocol', 'learning_rate', 'soft_cross_entropy', 'squared_error',
-           'train_student', 'test_net', 'for_artifact', 'fit_data', 'resolve', 'seed_list', 'compiled_once', 'Judged',
-           'evaluate_iter', 'evaluate', 'collect', 'WholeSet', 'Steps', 'bounds_iter', 'bounds', 'summarize']
+           'softened_cross_entropy', 'mixed', 'train_student', 'test_net', 'for_artifact', 'fit_data', 'resolve',
+           'seed_list', 'compiled_once', 'Judged', 'evaluate_iter', 'evaluate', 'collect', 'WholeSet', 'Steps',
+           'bounds_iter', 'bounds', 'summarize']
 
 # %% ../nbs/08_judge.ipynb #a48ebd3a
 import hashlib, json, time
@@ -24,7 +25,7 @@ from .nets import ConvNet, forward_chunks, make_net
 from .distilled import Batch, Distilled, Images
 from .store import Run, load_run
 
-# %% ../nbs/08_judge.ipynb #270b65df
+# %% ../nbs/08_judge.ipynb #41f298c5
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     "How a student is trained; defaults are the field's (DC, DSA, DM)."
@@ -37,7 +38,7 @@ class Protocol:
     weight_decay: float = param(5e-4, 0)
     schedule: str = param("step", choices=("step", "cosine", "none"))  # step: a tenth of the learning rate after half the epochs
     augment: str = param("auto")           # DSA strategy for the student; "auto": the data set's own; "none"
-    labels: str = param("own", choices=("own", "hard"))  # the artifact's labels, or the class numbers
+    labels: str = param("own", choices=("own", "hard", "teacher"))  # the artifact's labels, the class numbers, or what `distilled.teacher` says of every augmented view
     whole_epochs: int = param(200, 1)      # passes over the whole real set, for the upper bound
     whole_steps: int = param(0, 0)         # if above 0, the upper bound takes this many steps instead
     whole_batch: int = param(512, 1)       # images a step there
@@ -49,6 +50,8 @@ class Protocol:
     warmup: int = param(0, 0)              # epochs (steps) in which the learning rate rises linearly, before the schedule
     floor: float = param(0., 0, 1)         # where the cosine ends, as a share of lr
     student: str = param("own", choices=("own", "protocol"))  # an artifact that brings a way of training is trained so (see below), or as the protocol says
+    temperature: float = param(1., 1e-3, 1e3)  # the student's logits are divided by it under soft labels, and the teacher's where it labels views; an artifact whose labels are softened brings its own
+    mix: str = param("none", choices=("none", "cutmix", "mixup"))  # each image with another of its batch, after augmentation
 
     def __post_init__(self): validate(self)
     def for_net(self, net: str) -> "Protocol":
@@ -90,7 +93,7 @@ def _optimizer(p, net, lr):
     if p.optimizer == "sgd": return torch.optim.SGD(net.parameters(), lr=lr, momentum=p.momentum, weight_decay=p.weight_decay)
     return dict(adam=torch.optim.Adam, adamw=torch.optim.AdamW)[p.optimizer](net.parameters(), lr=lr, weight_decay=p.weight_decay)
 
-# %% ../nbs/08_judge.ipynb #bf4a4a36
+# %% ../nbs/08_judge.ipynb #75c82f9b
 def soft_cross_entropy(
     logits: Tensor,  # B x C
     labels: Tensor,  # B class numbers, or B x C soft labels
@@ -105,9 +108,35 @@ def squared_error(logits: Tensor, labels: Tensor, weights=None) -> Tensor:
     return _weighted((logits - y).square().mean(1)/2, weights)
 
 def _weighted(loss, weights):
-    return loss.mean() if weights is None else (loss*weights).sum()/weights.sum()
+    return loss.mean() if weights is None else (loss*weights).mean()
 
-# %% ../nbs/08_judge.ipynb #024da24d
+def softened_cross_entropy(logits: Tensor, labels: Tensor, weights=None, T: float=1.) -> Tensor:
+    "Soft labels made at temperature T against the student at T, times T^2, so that the learning rate keeps its meaning (Hinton et al., 2015)."
+    return T*T*soft_cross_entropy(logits/T, labels, weights)
+
+# %% ../nbs/08_judge.ipynb #2bcdddce
+def mixed(
+    x: Tensor,                   # B x c x H x W
+    y: Tensor,                   # B class numbers, or B x C
+    w,                           # B weights, or None
+    how: str,                    # "cutmix" or "mixup"
+    n_classes: int,
+    generator: torch.Generator,  # CPU generator
+) -> tuple:                      # images, labels B x C, weights
+    "Each image with another of its batch: a box of it (Yun et al., 2019), or a share of every pixel (Zhang et al., 2018)."
+    lam, (H, W) = float(torch.rand((), generator=generator)), x.shape[2:]
+    other = torch.randperm(len(x), generator=generator).to(x.device)
+    if how == "cutmix":
+        (top, left), (h, w_) = (torch.rand(2, generator=generator)*torch.tensor([H, W])).long().tolist(), [int(s*(1 - lam)**.5) for s in (H, W)]
+        a, b, c, d = max(0, top - h//2), min(H, top - h//2 + h), max(0, left - w_//2), min(W, left - w_//2 + w_)
+        x = x.clone()
+        x[:, :, a:b, c:d] = x[other, :, a:b, c:d]
+        lam = 1 - (b - a)*(d - c)/(H*W)
+    else: x = lam*x + (1 - lam)*x[other]
+    y = y if y.is_floating_point() else F.one_hot(y, n_classes).float()
+    return x, lam*y + (1 - lam)*y[other], None if w is None else lam*w + (1 - lam)*w[other]
+
+# %% ../nbs/08_judge.ipynb #15702273
 def train_student(
     source,                      # anything with `epoch(batch_size, generator)`: a Distilled, or the whole real set
     net: nn.Module,              # fresh network, trained in place
@@ -123,7 +152,11 @@ def train_student(
         with torch.autocast(x.device.type, torch.bfloat16, enabled=p.precision == "bfloat16"): return (net if forward is None else forward)(x).float()
     dsa, rng, aug = DSA(strategy), generator(seed, "epoch"), generator(seed, "student augment")
     epochs, steps = (epochs or p.epochs) + (1 if p.compat else 0), 0
-    opt, rate, loss_of = _optimizer(p, net, p.lr), p.lr, squared_error if p.loss == "mse" else soft_cross_entropy
+    opt, rate, mixing = _optimizer(p, net, p.lr), p.lr, generator(seed, "mix")
+    if p.labels == "teacher" and getattr(source, "teacher", None) is None: raise ConfigError("labels = 'teacher', but this artifact has none at hand; set distilled.teacher to a trained network that takes its images, or use labels='own'")
+    def loss_of(z, y, w):
+        if p.loss == "mse": return squared_error(z, y, w)
+        return softened_cross_entropy(z, y, w, p.temperature) if y.is_floating_point() and p.labels != "hard" else soft_cross_entropy(z, y, w)
     def adjust(opt, rate, at, of):
         now = learning_rate(p, at, of)
         if now != rate:
@@ -137,7 +170,11 @@ def train_student(
             if p.steps and steps == p.steps: break
             if p.steps: opt, rate = adjust(opt, rate, steps, p.steps)
             y = b.labels.argmax(1) if p.labels == "hard" and b.labels.is_floating_point() else b.labels
-            loss = loss_of(logits(dsa(b.images.detach(), aug)), y.detach(), b.weights)
+            x, y, w = dsa(b.images.detach(), aug), y.detach(), b.weights
+            if p.mix != "none": x, y, w = mixed(x, y, w, p.mix, net.n_classes, mixing)
+            if p.labels == "teacher":
+                with torch.no_grad(): y = (source.teacher(x).float()/p.temperature).softmax(1)
+            loss = loss_of(logits(x), y, w)
             opt.zero_grad(set_to_none=True)
             loss.backward()
             opt.step()
@@ -247,7 +284,7 @@ def _judge(source, data, jobs, p, base, images: int, epochs=None) -> Iterator[Ju
         yield Judged(name, seed, epoch, total, (i + 1)/len(jobs), dict(base, net=name, seed=seed, accuracy=accuracy, loss=loss,
             epoch_images=images, seconds=round(time.perf_counter() - start, 2), epochs=total, steps=steps, lr=q.lr, augment=strategy or "none", protocol=p.name))
 
-# %% ../nbs/08_judge.ipynb #06d63dd4
+# %% ../nbs/08_judge.ipynb #b9bac882
 def evaluate_iter(
     distilled,            # Distilled, Run, a run's name or a file
     data=None,            # ImageData or name; default the data it was made from
@@ -265,7 +302,7 @@ def evaluate_iter(
     p, jobs = get_protocol(protocol, **changes), [(n, s) for n in _nets(nets, data) for s in seed_list(seeds)]
     p = for_artifact(p, d, changes)
     base = dict(artifact=name, method=d.recipe.get("method", "?"), data=data.name, ipc=d.ipc, floats=d.n_floats, bytes=d.n_bytes,
-                labels="hard" if p.labels == "hard" else d.label_kind)
+                labels=d.label_kind if p.labels == "own" else p.labels)
     return _kept(_judge(d.to(data.device), data, jobs, p, base, d.epoch_images), run)
 
 def _nets(nets, data):
@@ -328,7 +365,7 @@ class Steps:
                 b = next(self.left)
             yield b
 
-# %% ../nbs/08_judge.ipynb #c9b1892b
+# %% ../nbs/08_judge.ipynb #9d34df4b
 def bounds_iter(
     data,                # ImageData or name
     ipc: int=1,          # images a class of the lower bound
@@ -349,7 +386,7 @@ def bounds_iter(
 
 def _said(p):
     "The protocol as the cache's key; fields that came later count where they say something, so that older caches stay good."
-    later, plain = ("loss", "steps", "warmup", "floor", "student"), Protocol()
+    later, plain = ("loss", "steps", "warmup", "floor", "student", "temperature", "mix"), Protocol()
     return {k: v for k, v in asdict(p).items() if k not in later or v != getattr(plain, k)}
 
 def _bounds(data, ipc, jobs, p, folder):
