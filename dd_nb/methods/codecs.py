@@ -7,21 +7,20 @@ __all__ = ['CODECS', 'ROWS_OF_NOISE', 'register_codec', 'list_codecs', 'codec_pl
            'regenerate', 'RowFile', 'Rows', 'Latents', 'noised_rows', 'IdentityPlan', 'Identity', 'PCAPlan', 'PCA',
            'tempfile_folder']
 
-# %% ../../nbs/methods/codecs.ipynb #12580acc
-import json, math, mmap, shutil, time
+# %% ../../nbs/methods/codecs.ipynb #7cd27c3a
+import importlib, json, math, mmap, shutil, time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from ..core import ConfigError, StoreError, atomic_write, find, generator, names, override, param, register, storing, validate
+from ..core import ConfigError, StoreError, atomic_write, find, generator, load_plugins, names, override, param, register, storing, validate
 from ..settings import settings
 from ..data import ZCA_LIMIT, fit_zca
-from ..nets import parse_net
 from ..distilled import read_tensors, write_tensors
 from .trained import digest, plain_name
 
-# %% ../../nbs/methods/codecs.ipynb #3d09bc0f
+# %% ../../nbs/methods/codecs.ipynb #38d0b110
 CODECS = {}  # name -> plan (a frozen dataclass with `open`)
 
 def register_codec(name: str):
@@ -31,14 +30,22 @@ def register_codec(name: str):
         return register(CODECS, name, "codec")(cls)
     return _inner
 
-def list_codecs(pattern: str="*") -> list: "Names of the codecs there are."; return names(CODECS, pattern)
+def list_codecs(pattern: str="*") -> list: "Names of the codecs there are."; _load_codecs(); return names(CODECS, pattern)
 
 def codec_plan(
     text: str,  # "pca:components=32"
 ):
     "The plan that a codec's name and options stand for."
-    name, options = parse_net(text)
-    return override(find(CODECS, name, "codec", "Options follow a colon, e.g. pca:components=32")(), **options)
+    _load_codecs()
+    name, _, rest = str(text).partition(":")
+    pairs = [p.partition("=") for p in rest.split(";" if ";" in rest else ",") if p.strip()]
+    if bad := [k for k, eq, _ in pairs if not eq]: raise ConfigError(f"codec option {bad[0]!r} has no value; write {name}:{bad[0].strip()}=VALUE")
+    return override(find(CODECS, name.strip(), "codec", "Options follow a colon, e.g. pca:components=32")(), **{k.strip(): v.strip() for k, _, v in pairs})
+
+def _load_codecs():
+    "Importing registers; other packages add theirs by the entry point group `dd_nb.codecs`."
+    for m in ("diffusion", "pretrained"): importlib.import_module(f"dd_nb.methods.{m}")
+    load_plugins("dd_nb.codecs")
 
 class Plan:
     "What every plan has; subclasses are frozen dataclasses of options."
@@ -51,12 +58,15 @@ class Plan:
     @property
     def after(self) -> int: "Portions of training on the latents of the whole set."; return 0
     @property
-    def text(self) -> str: "The plan as it is typed, with all that differs from the defaults."; return self.name + "".join((":" if i == 0 else ",") + f"{k}={v}" for i, (k, v) in enumerate((f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default))
+    def text(self) -> str:
+        "The plan as it is typed, with all that differs from the defaults."
+        said = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return self.name + (":" if said else "") + ("".join(f"{s};" for s in said) if any("," in s for s in said) else ",".join(said))
     def check(self, data): "Refuse what cannot work, before time is spent."
     def disk_bytes(self, data) -> int: "What it keeps beside the runs, latents apart."; return 0
     def open(self, data, root, device="cpu", precision="float32") -> "Codec": raise NotImplementedError
 
-# %% ../../nbs/methods/codecs.ipynb #621424d6
+# %% ../../nbs/methods/codecs.ipynb #207bce2a
 class Codec:
     "Images to latents and back; subclasses define `encode` and `decode`, and those that generate also `predict` and `sampler`."
     plan: Plan = None
@@ -70,6 +80,12 @@ class Codec:
     def predict(self, z: Tensor, t: int, labels: Tensor, guidance: float) -> Tensor: "The denoiser's output for noisy latents of these classes."; raise NotImplementedError
     def train(self, portion: int) -> dict: "Make sure this portion of training before encoding is behind; gives its loss by name."; return {}
     def train_on(self, latents, labels: Tensor, portion: int) -> dict: "Likewise for training on the latents of the whole set."; return {}
+    def rehearse(self, latents, m, images: int) -> list:
+        "(how often, function) for what `m`, a method, makes it do: encode what is missing, decode so many images."
+        x, z = latents.data.x_train[:min(self.batch, 32)].to(self.device), torch.randn(min(16, images), *self.latent, device=self.device)
+        y, steps = torch.zeros(len(z), dtype=torch.long, device=self.device), len(kept_times(self, m.decode_steps, m.strength)) if self.sampler else 0
+        out = [((latents.n - latents.done)/len(x), lambda: dict(z=self.encode(x).sum())), (images/len(z), lambda: dict(x=self.decode(z).sum()))]
+        return out + ([(steps*images/len(z), lambda: dict(e=self.predict(z, self.sampler.timesteps(m.decode_steps)[0], y, m.guidance).sum()))] if steps else [])
     @property
     def key(self) -> dict: "What latents depend on, JSON."; raise NotImplementedError
     @property

@@ -132,7 +132,7 @@ def denoiser_loss(
     out = net(a.sqrt()*z + (1 - a).sqrt()*noise, t.to(dev), labels.masked_fill(drop.to(dev), net.n_classes))
     return (out - noise).square().mean()
 
-# %% ../../nbs/methods/diffusion.ipynb #1c207a2a
+# %% ../../nbs/methods/diffusion.ipynb #187b192e
 @register_codec("local")
 @dataclass(frozen=True)
 class LocalPlan(Plan):
@@ -194,6 +194,14 @@ class Local(Codec):
         rows = torch.randint(len(y), (self.plan.unet_batch,), generator=rng)
         with self.half(): return denoiser_loss(net, self.sampler, z[rows].to(self.device).float().unflatten(1, self.latent), y[rows].to(self.device), rng)
 
+    def rehearse(self, latents, m, images):
+        out, kept, was = [], (self._vae, self._unet), self.latents
+        if not all(k.ready for k in kept):
+            for k in kept: k.ready or k._begin()
+            self.latents = torch.randn(self.plan.unet_batch, latents.d), torch.zeros(self.plan.unet_batch, dtype=torch.long)
+            out += [(k.steps - k.done*k.portion, lambda k=k: dict(loss=k._train(1))) for k in kept if not k.ready]
+            self._net = lambda k, what: k.net.eval()                          # what is not trained runs as long as what is
+        return out + super().rehearse(latents, m, images)
     def train(self, portion): return dict(vae_loss=self._vae.advance(portion + 1))
     def train_on(self, latents, labels, portion):
         self.latents = latents, labels
