@@ -14,6 +14,7 @@ CASES = {"dm": dict(steps=60, net="convnet:width=16", batch_real=32, augment="co
          "rcig": dict(steps=60, net="convnet:width=8,norm=none,init=lecun,activation=softplus60", batch_real=32, pool=3, reset=12, pool_steps=4, inner_steps=3, adjoint_steps=3, student_steps=40),
          "frepo": dict(steps=60, net="convnet:width=8,norm=quickbatch,norm_first=yes,init=lecun", batch_real=32, pool=3, reset=5, pool_batch=7), "kip": dict(steps=60, kernel="random", loss="ce", draws=2, net="convnet:width=8", batch_real=32),
          "dim": dict(gan_steps=30, steps=30, width=8, batch_gan=32, batch_match=16, lazy=2, pool_nets="convnet:width=8;resnet18_bn:width=4,blocks=1", refresh=7, pool_steps=2, pool_batch=16, precision="float32"),
+         "ddoq": dict(codec="local:width=8,steps=24,batch=16,unet=16,unet_steps=24,unet_batch=16,portion=2", teacher="mlp", teacher_steps=300, decode_steps=4, precision="float32"),
          "herding": dict(train_steps=60, net="convnet:width=16"), "kcenter": dict(train_steps=60, net="convnet:width=16"), "random": {}}
 
 def start(method, root, ipc=2):
@@ -37,7 +38,7 @@ def same(a, b):
     return (all(torch.equal(x, y) for x, y in zip(a.distilled.state_dict().values(), b.distilled.state_dict().values())) and a.metrics.drop(columns="seconds").equals(b.metrics.drop(columns="seconds"))
             and x.keys() >= y.keys() and all(torch.equal(x[s], v) for s, v in y.items()))
 
-@pytest.mark.parametrize("method", ["dm", "herding", "atom", "datadam", "dc", "dsa", "mtt", "haba", "rcig", "frepo", "kip", "dim"])
+@pytest.mark.parametrize("method", ["dm", "herding", "atom", "datadam", "dc", "dsa", "mtt", "haba", "rcig", "frepo", "kip", "dim", "ddoq"])
 def test_sigkill_at_random_steps(method, tmp_path):
     whole = distill(method, "digits", ipc=2, root=tmp_path/"whole", progress=False, **CASES[method])
     rng, kills = random.Random(0), 0
