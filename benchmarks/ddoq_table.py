@@ -17,7 +17,7 @@ from dd_nb.settings import get_device, settings
 
 args = arguments(__doc__, data=dict(default="digits,fashion_mnist,cifar10", help="with commas"), ipc=dict(default="1,10,50"), strength=dict(default="0,.3,.5,.7,1"), seeds=dict(type=int, default=3, help="of quantising, decoding and students"), first=dict(type=int, default=0, help="the first seed, for tables made in parts"),
                  students=dict(type=int, default=1, help="students a seed"), nets=dict(default="convnet:width=64", help="students, with semicolons"), sides=dict(default="random;d4m;ddoq mass;ddoq sqrt", help="with semicolons"), preset=dict(default="quick"),
-                 set=dict(default="", help="hyper-parameters that differ, with semicolons"), epochs=dict(type=int, default=0, help="of students; 0: the protocol's"), precision=dict(default="bfloat16", help="of the students"), w2_rows=dict(type=int, default=2000), root=dict(default=None, help="folder of runs; default the setting's"))
+                 set=dict(default="", help="hyper-parameters that differ, with semicolons"), epochs=dict(type=int, default=0, help="of students; 0: the protocol's"), precision=dict(default="bfloat16", help="of the students"), w2_rows=dict(type=int, default=10_000), root=dict(default=None, help="folder of runs; default the setting's"))
 KEY, out = ["data", "side", "strength", "ipc", "net", "distil_seed"], args.out or RESULTS/"ddoq_table.csv"
 QUICK = dict(codec="local:width=8,steps=4,batch=8,unet=16,unet_steps=4,unet_batch=8,portion=2", teacher="mlp", teacher_steps=100, decode_steps=4)
 MODES = {"d4m": "uniform", "ddoq mass": "mass", "ddoq sqrt": "sqrt"}

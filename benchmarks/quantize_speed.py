@@ -56,7 +56,7 @@ def child(job):
     start = time.perf_counter()
     if job["what"] == "memory":
         warm = clouds(2_000, D)
-        (Quantiser("minibatch", 1).fit(torch.from_numpy(warm), 10, generator(0)) if job["side"] == "ours" else scikit(warm, 10, 1_024, 1)); del warm
+        (Quantiser("minibatch", 1).fit(torch.from_numpy(warm), 10, generator(0)) if job["side"] == "ours" else scikit(warm, 10, 256, 2)); del warm
         w, start = Watch(), time.perf_counter()
         if job["side"] == "ours":
             rows = Rows(RowFile(job["file"], job["n"], D), 0, job["n"])
@@ -86,7 +86,7 @@ def fresh(**job): return json.loads(subprocess.run([sys.executable, __file__, "-
 
 def memory(folder):
     rows, passes = [], 3
-    for n in [2_000, 20_000] if args.quick else [10_000, 100_000, 1_000_000]:
+    for n in [10_000, 20_000] if args.quick else [10_000, 100_000, 1_000_000]:
         file = folder/"latents.bin"
         with open(file, "wb") as f:
             for i in range(0, n, 50_000): f.write(clouds(min(50_000, n - i), D, i).tobytes())

@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 from ..core import ConfigError, generator, param, validate
 
-# %% ../../nbs/methods/quantize.ipynb #383f54f8
+# %% ../../nbs/methods/quantize.ipynb #5b8e26e8
 def nearest(
     z: Tensor,  # n x d points
     c: Tensor,  # K x d centroids
 ) -> tuple:     # (which (n,), squared distance (n,))
     "The nearest centroid of each point."
-    half, k = torch.addmm(c.square().sum(1)[:, None]/2, c, z.T, alpha=-1).min(0)
+    half, k = _nearest(z, c)
     return k, (2*half + z.square().sum(1)).clamp_(min=0)
 
-# %% ../../nbs/methods/quantize.ipynb #32196d77
+def _nearest(z, c): return torch.addmm(c.square().sum(1)[:, None]/2, c, z.T, alpha=-1).min(0)
+
+# %% ../../nbs/methods/quantize.ipynb #f53ad378
 def shares(
     k: Tensor,       # B: the centroid of each point, in the order they come
     counts: Tensor,  # K: points that each centroid has met before
@@ -47,7 +49,7 @@ def move(
     power: float=1.,
 ):
     "Move centroids by a batch; the points' centroids are those nearest at its beginning."
-    k, _ = nearest(z, c)
+    _, k = _nearest(z, c)
     if power == 1:
         m = k.bincount(minlength=len(c))
         total = torch.zeros_like(c).index_add_(0, k, z)
@@ -59,7 +61,7 @@ def move(
     counts.add_(m)
     return m
 
-# %% ../../nbs/methods/quantize.ipynb #6ca5302d
+# %% ../../nbs/methods/quantize.ipynb #9d4cab3c
 def spread_out(
     z: Tensor,                   # n x d points
     K: int,
@@ -67,22 +69,22 @@ def spread_out(
 ) -> Tensor:                     # K x d, rows of z
     "Greedy k-means++ (Arthur & Vassilvitskii, 2007)."
     first = int(torch.randint(len(z), (), generator=generator))
-    picked, far, tries = [first], (z - z[first]).square().sum(1), 2 + int(math.log(K))
+    picked, far, tries, length = [first], (z - z[first]).square().sum(1), 2 + int(math.log(K)), z.square().sum(1)
     for _ in range(K - 1):
         u, edge = torch.rand(tries, generator=generator, dtype=torch.float64).to(z.device), far.double().cumsum(0)
         if not edge[-1] > 0:                                                 # fewer different points than centroids
             picked += [i for i in range(len(z)) if i not in set(picked)][:K - len(picked)]
             break
         tried = torch.searchsorted(edge, u*edge[-1], right=True).clamp(max=len(z) - 1)
-        best = torch.minimum(far, (z.square().sum(1) + z[tried].square().sum(1)[:, None] - 2*z[tried] @ z.T).clamp_(min=0))
+        best = torch.minimum(far, torch.addmm(length + length[tried][:, None], z[tried], z.T, alpha=-2).clamp_(min=0))
         i = int(best.sum(1).argmin())
         picked.append(int(tried[i]))
         far = best[i]
         far[picked[-1]] = 0
     return z[torch.tensor(picked, device=z.device)].clone()
 
-# %% ../../nbs/methods/quantize.ipynb #a28908cf
-SAMPLE = 16_384  # rows on which k-means++ is done, at most
+# %% ../../nbs/methods/quantize.ipynb #74425a15
+SAMPLE = 16_384  # rows on which k-means++ is done, at most; else three batches, and at least 20 a centroid
 
 @dataclass(frozen=True)
 class Quantiser:
@@ -101,8 +103,8 @@ class Quantiser:
         "Centroids of a cloud of points."
         n = len(points)
         if not 1 <= K <= n: raise ConfigError(f"{K} centroids of {n} points cannot be; expected 1 to {n}")
-        c = spread_out(_some(points, SAMPLE, generator), K, generator)
-        if K == n: return c
+        if K == n: return points[0:n].clone()
+        c = spread_out(_some(points, max(K, min(SAMPLE, max(3*self.batch, 20*K))), generator), K, generator)
         counts = torch.ones(K, dtype=torch.long, device=c.device)
         for i in range(self.passes):
             met = self.one_pass(points, c, counts, generator)
@@ -130,8 +132,8 @@ def _some(points, most, generator) -> Tensor:
     "All rows, or `most` of them: whole stretches, so that a disk reads in order."
     n = len(points)
     if n <= most: return points[0:n]
-    size = 256
-    starts = torch.randperm(n//size, generator=generator)[:most//size].sort().values*size
+    size = max(1, min(256, n//16))
+    starts = torch.randperm(n//size, generator=generator)[:-(-most//size)].sort().values*size
     return torch.cat([points[int(a):int(a) + size] for a in starts])
 
 def _revive(points, c, counts, idle, generator):
@@ -141,7 +143,7 @@ def _revive(points, c, counts, idle, generator):
     rows = torch.multinomial(far.double().cpu() + 1e-12, int(idle.sum()), replacement=False, generator=generator)
     c[idle], counts[idle] = z[rows.to(z.device)], 1
 
-# %% ../../nbs/methods/quantize.ipynb #7865fdcc
+# %% ../../nbs/methods/quantize.ipynb #5d62925b
 def census(
     points,           # n x d, as for `Quantiser.fit`
     c: Tensor,        # K x d
@@ -152,7 +154,7 @@ def census(
     m, total = torch.zeros(len(c), dtype=torch.long, device=c.device), torch.zeros((), dtype=torch.float64, device=c.device)
     for a, b in blocks(len(points), size):
         z = points[a:b]
-        k, _ = nearest(z, c)
+        _, k = _nearest(z, c)
         m += k.bincount(minlength=len(c))
         total += (z - c[k]).square().sum(dtype=torch.float64)              # not from the product: that loses small distances to rounding
         if sums is not None: sums.index_add_(0, k, z)
