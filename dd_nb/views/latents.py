@@ -83,12 +83,12 @@ def cell_border(
     except (QhullError, ValueError): hull = np.arange(len(p))              # fewer than three, or on a line
     return p[[*hull, *hull[:1]]]
 
-# %% ../../nbs/views/latents.ipynb #721758b2
+# %% ../../nbs/views/latents.ipynb #ea052a29
 def map_figure(
     m: dict,           # from `latent_map`
     mass: Tensor,      # K: share of the class
     chosen: int=0,     # centroid whose cell is framed
-    height: int=390, width: int=560,
+    height: int=430, width: int=500,
 ):                     # plotly Figure; traces: points, border of the chosen cell, centroids
     "Latents in the colour of their cell, centroids sized by mass."
     import plotly.graph_objects as go
@@ -99,7 +99,7 @@ def map_figure(
     fig.add_scatter(x=[], y=[], mode="lines", fill="toself", hoverinfo="skip", name="its cell")
     size = 9 + 30*(mass/mass.max().clamp(min=1e-9)).sqrt().numpy()*min(1, (12/len(mass))**.5)
     fig.add_scatter(x=c[:, 0], y=c[:, 1], mode="markers+text" if len(mass) <= 20 else "markers", text=[str(i + 1) for i in range(len(mass))], textfont=dict(color="white", size=10), name="centroids",
-                    marker=dict(size=size, color=color, line=dict(color="white", width=1.5)), customdata=(100*mass).numpy(), hovertemplate="centroid %{text}: %{customdata:.1f} % of the class<extra></extra>")
+                    marker=dict(size=size, color=color, opacity=1, line=dict(color="white", width=1.5)), customdata=(100*mass).numpy(), hovertemplate="centroid %{text}: %{customdata:.1f} % of the class<extra></extra>")
     frame(fig, m, chosen)
     hide = dict(showticklabels=False, title="", zeroline=False)
     return fig.update_layout(template="plotly_white", showlegend=False, height=height, width=width, margin=dict(l=8, r=8, t=26, b=8), xaxis=hide, yaxis=hide, font_size=11, title=dict(text=m["note"], font_size=12, x=.02, y=.98))
@@ -145,7 +145,7 @@ def centroid_figure(
     if len(real): axs[2].set_title("nearest real", fontsize=9, pad=3)
     return fig
 
-# %% ../../nbs/views/latents.ipynb #ef559a70
+# %% ../../nbs/views/latents.ipynb #1da950cd
 def w2_by_k(
     z: Tensor,                     # n x D latents of a class
     ks=(1, 2, 5, 10, 20, 50),
@@ -161,7 +161,7 @@ def w2_by_k(
 def w2_figure(
     rows: list,   # dicts from `w2_by_k`
     dim: int,     # of the latent space
-    height: int=230, width: int=560,
+    height: int=200, width: int=530,
 ):                # plotly Figure
     "Distances on double logarithmic axes, with the line of slope -1/d."
     import plotly.graph_objects as go
@@ -180,21 +180,21 @@ def w2_words(rows: list, dim: int) -> str:
     last = rows[-1]
     return f"W2 with masses falls like K to the {slope:.2f}, as in {-1/slope:.0f} dimensions (the space has {dim}). At K = {last['K']} masses are {1 - last['weighted']/max(last['uniform'], 1e-12):.0%} nearer than equal weights."
 
-# %% ../../nbs/views/latents.ipynb #da2cc29d
+# %% ../../nbs/views/latents.ipynb #0dfba98f
 @register_panel("Latents")
 class LatentsPanel(Panel):
     "A map of a class with its centroids; one of them with its image at any strength; distance by number."
     artifact, otherwise = Quantized, "This view shows quantised latents, and what is loaded has none: distil with <b>ddoq</b> or <b>d4m</b>, or load one of their runs or files."
     def build(self):
         pick = lambda name, label, w, options=(): W.Dropdown(options=list(options), description=name, style=dict(description_width=f"{label}px"), layout=W.Layout(width=f"{w}px"))
-        self.klass, self.which, self.how = pick("Latents of", 64, 230), pick("Centroid", 54, 140), pick("Map", 32, 130, projections())
+        self.klass, self.which, self.how = pick("Latents of", 84, 250), pick("Centroid", 70, 156), pick("Map", 34, 130, projections())
         self.strength = W.FloatSlider(value=.5, min=0, max=1, step=.05, description="Strength", continuous_update=False, style=dict(description_width="58px"), layout=W.Layout(width="340px"))
         self.by_k = W.Button(description="W2 by K", tooltip="quantise this class with 1, 2, 5, 10, 20, 50 centroids, and measure", layout=W.Layout(width="110px"))
-        self.cost, self.map, self.strip, self.words, self.plot, self.said = W.HTML(), W.VBox(), W.HTML(), W.HTML(layout=W.Layout(width="560px")), W.VBox(), W.HTML(layout=W.Layout(width="560px"))
+        self.cost, self.map, self.strip, self.words, self.plot, self.said = W.HTML(), W.VBox(), W.HTML(), W.HTML(), W.VBox(), W.HTML()
         for w in (self.klass, self.which, self.how, self.strength): w.observe(self.refresh, "value")
         self.by_k.on_click(self.draw_by_k)
         row = lambda *w, align="center": W.HBox(w, layout=W.Layout(flex_flow="row wrap", align_items=align))
-        right = W.VBox([row(self.strength, self.by_k), self.strip, self.words, self.plot, self.said], layout=W.Layout(margin="0 0 0 12px"))
+        right = W.VBox([row(self.strength, self.by_k), self.strip, self.words, self.plot, self.said], layout=W.Layout(width="545px"))
         self.body = W.VBox([self.cost, row(self.klass, self.which, self.how), row(self.map, right, align="flex-start")])
         return [self.body]
 
