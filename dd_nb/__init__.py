@@ -19,7 +19,7 @@ _PUBLIC = dict(
     judge="Protocol PROTOCOLS evaluate evaluate_iter bounds bounds_iter summarize",
     plots="image_grid time_lapse loss_curves accuracy_by_net accuracy_by_bytes",
     explorer="Explorer",
-    **{"views.compare": "gather net_table save_table"},
+    **{"views.compare": "gather net_table save_table", "methods.codecs": "list_codecs"},
 )
 _WHERE = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 __all__ = sorted(_WHERE)

@@ -83,7 +83,7 @@ def cell_border(
     except (QhullError, ValueError): hull = np.arange(len(p))              # fewer than three, or on a line
     return p[[*hull, *hull[:1]]]
 
-# %% ../../nbs/views/latents.ipynb #ea052a29
+# %% ../../nbs/views/latents.ipynb #ca8c26b7
 def map_figure(
     m: dict,           # from `latent_map`
     mass: Tensor,      # K: share of the class
@@ -95,7 +95,7 @@ def map_figure(
     color = [plots.PALETTE[i % 7] for i in range(len(mass))]
     p, c = m["points"].numpy(), m["centroids"].numpy()
     fig = go.Figure()
-    fig.add_scatter(x=p[:, 0], y=p[:, 1], mode="markers", marker=dict(size=4, color=[color[i] for i in m["cell"].tolist()], opacity=.35), hoverinfo="skip", name="latents")
+    fig.add_scatter(x=p[:, 0], y=p[:, 1], mode="markers", marker=dict(size=5, color=[color[i] for i in m["cell"].tolist()], opacity=.45), hoverinfo="skip", name="latents")
     fig.add_scatter(x=[], y=[], mode="lines", fill="toself", hoverinfo="skip", name="its cell")
     size = 9 + 30*(mass/mass.max().clamp(min=1e-9)).sqrt().numpy()*min(1, (12/len(mass))**.5)
     fig.add_scatter(x=c[:, 0], y=c[:, 1], mode="markers+text" if len(mass) <= 20 else "markers", text=[str(i + 1) for i in range(len(mass))], textfont=dict(color="white", size=10), name="centroids",
