@@ -12,7 +12,7 @@ from dd_nb.artifacts.quantized import Quantized
 from dd_nb.judge import test_net
 from dd_nb.methods.codecs import Latents
 from dd_nb.methods.prototypes import teacher_of
-from dd_nb.methods.quantize import census, nearest, uniform_w2
+from dd_nb.methods.quantize import census, uniform_w2
 from dd_nb.settings import get_device, settings
 
 args = arguments(__doc__, data=dict(default="digits,fashion_mnist,cifar10", help="with commas"), ipc=dict(default="1,10,50"), strength=dict(default="0,.3,.5,.7,1"), seeds=dict(type=int, default=3, help="of quantising, decoding and students"), first=dict(type=int, default=0, help="the first seed, for tables made in parts"),

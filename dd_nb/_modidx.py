@@ -302,6 +302,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'dd_nb.distilled.Distilled.storage_ipc': ( 'nbs/distilled.html#distilled.storage_ipc',
                                                                             'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Distilled.stored': ('nbs/distilled.html#distilled.stored', 'dd_nb/distilled.py'),
+                                 'dd_nb.distilled.Distilled.taught_by': ('nbs/distilled.html#distilled.taught_by', 'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Distilled.usage': ('nbs/distilled.html#distilled.usage', 'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Images': ('nbs/distilled.html#images', 'dd_nb/distilled.py'),
                                  'dd_nb.distilled.Images.__init__': ('nbs/distilled.html#images.__init__', 'dd_nb/distilled.py'),

@@ -39,10 +39,11 @@ def register_artifact(
         return register(ARTIFACTS, kind, "artifact")(cls)
     return _inner
 
-# %% ../nbs/05_distilled.ipynb #83a4fa22
+# %% ../nbs/05_distilled.ipynb #9e181bbf
 class Distilled(nn.Module):
     "A distilled data set; its parameters are what was learned."
     kind = None  # set by `register_artifact`
+    teacher = None  # a network that labels students' views, if `taught_by` named one; not saved
 
     def __init__(self,
         space: Space,        # how its images relate to pixels
@@ -74,7 +75,7 @@ class Distilled(nn.Module):
     def materialize(self, ipc=None) -> Batch: "The first `ipc` images of every class, class by class; default all."; raise NotImplementedError
     def blueprint(self) -> dict: "Constructor arguments beyond those of every artifact, JSON only."; return {}
 
-# %% ../nbs/05_distilled.ipynb #324fc8cf
+# %% ../nbs/05_distilled.ipynb #98b89bf4
 @patch
 def sample(self:Distilled,
     n: int,                      # images wanted; more than there are gives all
@@ -125,6 +126,14 @@ def soft_labels(self:Distilled, ipc=None) -> Tensor|None:
 def refit(self:Distilled):
     "Fit a whitening transform again that a file does not hold: on the data that the artifact was made from."
     if self.space.kind == "zca" and self.space.fitted is None and self.recipe.get("data"): self.space = load_data(self.recipe["data"]).with_zca(self.space.eps).space
+
+@patch
+def taught_by(self:Distilled,
+    net,  # takes images as this artifact gives them, on its device; None: no one
+) -> "Distilled":
+    "Say who labels the views of students that are judged with `labels='teacher'`; gives the artifact itself."
+    object.__setattr__(self, "teacher", net)                       # not as a part of it: it is neither saved nor counted
+    return self
 
 @patch
 def show(self:Distilled, ipc=None):

@@ -25,7 +25,7 @@ from .nets import ConvNet, forward_chunks, make_net
 from .distilled import Batch, Distilled, Images
 from .store import Run, load_run
 
-# %% ../nbs/08_judge.ipynb #41f298c5
+# %% ../nbs/08_judge.ipynb #a2be8d61
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     "How a student is trained; defaults are the field's (DC, DSA, DM)."
@@ -38,7 +38,7 @@ class Protocol:
     weight_decay: float = param(5e-4, 0)
     schedule: str = param("step", choices=("step", "cosine", "none"))  # step: a tenth of the learning rate after half the epochs
     augment: str = param("auto")           # DSA strategy for the student; "auto": the data set's own; "none"
-    labels: str = param("own", choices=("own", "hard", "teacher"))  # the artifact's labels, the class numbers, or what `distilled.teacher` says of every augmented view
+    labels: str = param("own", choices=("own", "hard", "teacher"))  # the artifact's labels, the class numbers, or what the artifact's teacher (`taught_by`) says of every augmented view
     whole_epochs: int = param(200, 1)      # passes over the whole real set, for the upper bound
     whole_steps: int = param(0, 0)         # if above 0, the upper bound takes this many steps instead
     whole_batch: int = param(512, 1)       # images a step there
@@ -136,7 +136,7 @@ def mixed(
     y = y if y.is_floating_point() else F.one_hot(y, n_classes).float()
     return x, lam*y + (1 - lam)*y[other], None if w is None else lam*w + (1 - lam)*w[other]
 
-# %% ../nbs/08_judge.ipynb #15702273
+# %% ../nbs/08_judge.ipynb #530cce97
 def train_student(
     source,                      # anything with `epoch(batch_size, generator)`: a Distilled, or the whole real set
     net: nn.Module,              # fresh network, trained in place
@@ -153,7 +153,7 @@ def train_student(
     dsa, rng, aug = DSA(strategy), generator(seed, "epoch"), generator(seed, "student augment")
     epochs, steps = (epochs or p.epochs) + (1 if p.compat else 0), 0
     opt, rate, mixing = _optimizer(p, net, p.lr), p.lr, generator(seed, "mix")
-    if p.labels == "teacher" and getattr(source, "teacher", None) is None: raise ConfigError("labels = 'teacher', but this artifact has none at hand; set distilled.teacher to a trained network that takes its images, or use labels='own'")
+    if p.labels == "teacher" and getattr(source, "teacher", None) is None: raise ConfigError("labels = 'teacher', but this artifact has none at hand; name one by distilled.taught_by(net), or use labels='own'")
     def loss_of(z, y, w):
         if p.loss == "mse": return squared_error(z, y, w)
         return softened_cross_entropy(z, y, w, p.temperature) if y.is_floating_point() and p.labels != "hard" else soft_cross_entropy(z, y, w)
@@ -171,6 +171,7 @@ def train_student(
             if p.steps: opt, rate = adjust(opt, rate, steps, p.steps)
             y = b.labels.argmax(1) if p.labels == "hard" and b.labels.is_floating_point() else b.labels
             x, y, w = dsa(b.images.detach(), aug), y.detach(), b.weights
+            if p.mix != "none" and p.loss == "mse" and not y.is_floating_point(): y = F.one_hot(y, net.n_classes) - 1/net.n_classes
             if p.mix != "none": x, y, w = mixed(x, y, w, p.mix, net.n_classes, mixing)
             if p.labels == "teacher":
                 with torch.no_grad(): y = (source.teacher(x).float()/p.temperature).softmax(1)

@@ -1,6 +1,5 @@
 """Stable Diffusion and DiT, tiny and of random weights, saved in the real folder format: the whole pipeline loads and runs them, and agrees with diffusers' own pipelines."""
 import json
-import numpy as np
 import pytest, torch
 from dd_nb.core import DDError, generator
 from dd_nb.data import ImageData, Space, load_data

@@ -7,9 +7,9 @@ __all__ = ['CODECS', 'ROWS_OF_NOISE', 'register_codec', 'list_codecs', 'codec_pl
            'regenerate', 'RowFile', 'Rows', 'Latents', 'noised_rows', 'IdentityPlan', 'Identity', 'PCAPlan', 'PCA',
            'tempfile_folder']
 
-# %% ../../nbs/methods/codecs.ipynb #7cd27c3a
+# %% ../../nbs/methods/codecs.ipynb #7513c34b
 import importlib, json, math, mmap, shutil, time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 import numpy as np
 import torch

@@ -6,7 +6,7 @@
 __all__ = ['VAE_FIELDS', 'halvings', 'Block', 'VAE', 'vae_loss', 'kl', 'Attention', 'Denoiser', 'denoiser_loss', 'LocalPlan',
            'Local']
 
-# %% ../../nbs/methods/diffusion.ipynb #7bfa9695
+# %% ../../nbs/methods/diffusion.ipynb #8b766f67
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import torch.nn.functional as F
 from ..core import ArtifactError, ConfigError, generator, param
 from .trained import Trained, digest, plain_name, weights_hash
-from .codecs import Codec, DDIM, Plan, regenerate, register_codec, tempfile_folder
+from .codecs import Codec, DDIM, Plan, register_codec, tempfile_folder
 
 # %% ../../nbs/methods/diffusion.ipynb #0ff63650
 def halvings(

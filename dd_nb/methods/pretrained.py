@@ -6,8 +6,8 @@
 __all__ = ['SUBSETS', 'need_diffusers', 'check_model', 'part', 'Scheduler', 'Pretrained', 'StableDiffusionPlan',
            'StableDiffusion', 'DiTPlan', 'DiT']
 
-# %% ../../nbs/methods/pretrained.ipynb #2a59f802
-import importlib.util, os, zlib
+# %% ../../nbs/methods/pretrained.ipynb #a72f6e23
+import importlib.util, zlib
 from dataclasses import dataclass
 from pathlib import Path
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 import torch.nn.functional as F
 from ..core import ConfigError, DamagedData, MissingData, generator, param
 from ..settings import settings
-from .trained import digest, weights_hash
+from .trained import weights_hash
 from .codecs import Codec, Plan, register_codec
 
 # %% ../../nbs/methods/pretrained.ipynb #4ac53446

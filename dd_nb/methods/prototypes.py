@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['PORTION', 'QUICK', 'PAPER', 'Torchvision', 'teacher_of', 'Prototypes', 'own_noise', 'decode_rows', 'codec_of']
 
-# %% ../../nbs/methods/prototypes.ipynb #f3f66c1d
+# %% ../../nbs/methods/prototypes.ipynb #8cb996b1
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ from fastcore.basics import patch
 from ..core import ArtifactError, ConfigError, generator, override, param
 from ..settings import fast_bfloat16
 from ..augment import DSA, dsa_for
-from ..nets import forward_chunks, make_net
+from ..nets import make_net
 from ..artifacts.quantized import WEIGHTS, Quantized
 from ..loop import Method
 from ..judge import Protocol

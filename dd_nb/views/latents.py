@@ -6,7 +6,7 @@
 __all__ = ['MOST', 'class_points', 'centroids', 'projections', 'latent_map', 'cell_border', 'map_figure', 'frame', 'nearest_rows',
            'redecode', 'centroid_figure', 'w2_by_k', 'w2_figure', 'w2_words', 'LatentsPanel']
 
-# %% ../../nbs/views/latents.ipynb #f5f7dd5a
+# %% ../../nbs/views/latents.ipynb #cdeebc19
 import importlib.util
 from html import escape
 import ipywidgets as W
@@ -16,7 +16,6 @@ from torch import Tensor
 from fastcore.basics import patch
 from .. import plots
 from ..core import ConfigError, generator as stream
-from ..settings import get_device
 from ..artifacts.quantized import Quantized, class_weights
 from ..judge import fit_data
 from ..methods.codecs import Latents, kept_times, noised_rows
