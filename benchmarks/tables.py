@@ -77,6 +77,33 @@ def dim(t) -> str:
     if "cifar10" in set(t.data): cell["published (cifar10, IPC 10)"] = [next((v for k, v in p.items() if net.startswith(k)), "") if side.startswith("dim") and "frozen" not in side else "" for net, side in cell.index]
     return markdown(cell.reset_index())
 
+def ddoq(t) -> str:
+    "Sides and strengths down, (data, IPC) across."
+    g = t.groupby(["net", "side", "strength", "data", "ipc"]).accuracy.agg(["mean", "std"])
+    cell = ((100*g["mean"]).map("{:.1f}".format) + (100*g["std"]).map(" ± {:.1f}".format).where(g["std"].notna(), "")).unstack(["data", "ipc"]).sort_index(axis=1)
+    order = ["random", "d4m", "ddoq mass", "ddoq sqrt"]
+    cell = cell.loc[sorted(cell.index, key=lambda i: (i[0], i[2], order.index(i[1])))].fillna("")
+    cell.columns = [f"{d}, IPC {i}" for d, i in cell.columns]
+    cell = cell.reset_index()
+    return markdown(cell.assign(strength=cell.strength.map(lambda s: "" if s < 0 else f"{s:g}")))
+
+def ddoq_w2(t) -> str:
+    "Distances in latent space: random real images, and centroids with equal weights and with masses."
+    t = t.drop_duplicates(["data", "ipc", "side", "distil_seed", "strength"])
+    rows = []
+    for (d, i), g in t.groupby(["data", "ipc"], sort=False):
+        r, c = g[g.side == "random"], g[g.side != "random"]
+        mean = lambda x: "" if not len(x) else f"{x.mean():.3f}"
+        rows.append({"data": d, "IPC": i, "random real images, equal weights": mean(r.w2_uniform), "their cells' masses": mean(r.w2_mass), "centroids, equal weights (D4M)": mean(c.w2_uniform), "centroids, masses (DDOQ)": mean(c.w2_mass),
+                     "smaller by": "" if not len(c) else f"{100*(1 - c.w2_mass.mean()/c.w2_uniform.mean()):.1f} %"})
+    return markdown(pd.DataFrame(rows))
+
+def quantize(t, *what) -> str:
+    t = t[t.what.isin(what)].copy()
+    for c in ("K", "batch", "passes", "a_second", "more_mb", "own_mb", "n"):
+        if c in t: t[c] = t[c].map(lambda v: "" if v != v else f"{v:,.0f}")
+    return markdown(t[[c for c in ("what", "side", "n", "d", "K", "batch", "passes", "seconds", "a_second", "speedup", "distortion", "more_mb", "own_mb") if c in t and t[c].notna().any() and (t[c] != "").any()]].fillna(""))
+
 def speed(t) -> str:
     t = t.assign(s=t.seconds_a_step.map("{:.3f}".format), times=t.speedup.map("{:.1f} x".format), gap=t.loss_difference.map("{:.0e}".format))
     return markdown(t[["size", "net", "batch_real", "ipc", "side", "s", "times", "peak_mb", "gap"]].rename(columns=dict(batch_real="real a class", ipc="IPC", s="s a step", times="faster", peak_mb="peak MB", gap="loss difference")))
@@ -100,6 +127,10 @@ def blocks() -> dict:
     if (RESULTS/"haba_table.csv").exists(): t = csv("haba_table"); out["haba"] = haba(t, csv("quick_table")) + source(t, "haba_table")
     if (RESULTS/"dim_table.csv").exists(): t = csv("dim_table"); out["dim"] = dim(t) + source(t, "dim_table")
     if (RESULTS/"dim_speed.csv").exists(): t = csv("dim_speed"); out["dim_speed"] = markdown(t[["phase", "data", "width", "batch", "side", "precision", "images_a_second", "speedup", "peak_mb"]]) + source(t, "dim_speed")
+    if (RESULTS/"ddoq_table.csv").exists(): t = csv("ddoq_table"); out["ddoq"], out["ddoq_w2"] = ddoq(t) + source(t, "ddoq_table"), ddoq_w2(t) + source(t, "ddoq_table")
+    if (RESULTS/"quantize_speed.csv").exists():
+        t = csv("quantize_speed")
+        out |= {name: quantize(t, *what) + source(t, "quantize_speed") for name, what in (("quantize_speed", ["quantiser"]), ("quantize_memory", ["memory"]), ("encode_speed", [w for w in t.what.unique() if w.startswith("encoding")])) if t.what.isin(what).any()}
     if (RESULTS/"haba_speed.csv").exists(): t = csv("haba_speed"); out["haba_speed"] = markdown(t[["what", "bases", "channels", "hallucinators", "px", "side", "seconds_a_step", "speedup", "peak_mb", "difference"]]) + source(t, "haba_speed")
     if (RESULTS/"dm_speed.csv").exists(): t = csv("dm_speed"); out["dm_speed"] = speed(t) + source(t, "dm_speed")
     if (RESULTS/"matching_speed.csv").exists(): t = csv("matching_speed"); out["matching_speed"] = markdown(t[["method", "size", "ipc", "side", "seconds_a_step", "speedup", "peak_mb", "loss_difference"]]) + source(t, "matching_speed")

@@ -20,7 +20,7 @@ _PUBLIC = dict(
     plots="image_grid time_lapse loss_curves accuracy_by_net accuracy_by_bytes",
     explorer="Explorer",
     **{"views.compare": "gather net_table save_table", "compare.sweep": "sweep sweep_iter", "compare.figures": "report save_figure", "compare.scores": "scores score_runs score_table paired fair_table", "compare.published": "published beside",
-       "compare.foreign": "load_foreign save_foreign", "compare.tuning": "tune"},
+       "compare.foreign": "load_foreign save_foreign", "compare.tuning": "tune", "methods.codecs": "list_codecs"},
 )
 _WHERE = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 __all__ = sorted(_WHERE)

@@ -132,18 +132,20 @@ def show(self:Distilled, ipc=None):
     from dd_nb.plots import image_grid
     return image_grid(self.pictures(ipc), self.classes)
 
-# %% ../nbs/05_distilled.ipynb #f7f65e96
+# %% ../nbs/05_distilled.ipynb #6b3a774a
 @patch(as_prop=True)
 def usage(self:Distilled) -> str:
     "How to train on it, in words."
     how = "zca-whitened with eps {eps}".format(**self.space.to_dict()) if self.space.kind == "zca" else (
         f"normalised with mean {', '.join(f'{m:.4g}' for m in self.space.mean)} and std {', '.join(f'{s:.4g}' for s in self.space.std)}")
     lr, own = self.recipe.get("student_lr"), self.recipe.get("student")
+    kind = ", regression targets: train with squared error" if own and own.get("loss") == "mse" else ""
+    if own and "temperature" in own: kind = f", softened at temperature {own['temperature']:g}: divide the student's logits by it too"
     rate = f"{lr:g}, learned with the images" if lr else "free (the protocol says)"
-    if own: rate = f"{own['lr']:g} ({own['optimizer']}, {own['steps']:,} steps)"
+    if own and "lr" in own: rate = f"{own['lr']:g} ({own['optimizer']}, {own['steps']:,} steps)" if "steps" in own else f"{own['lr']:g} ({own['optimizer']})"
     return "\n".join([
         f"{self.n_classes} classes x {self.ipc} images of {'x'.join(map(str, self.shape))}, {how}: test images must be treated alike.",
-        f"Labels: {self.label_kind}{', regression targets: train with squared error' if own and own.get('loss') == 'mse' else ''}. Learning rate of the student: {rate}.",
+        f"Labels: {self.label_kind}{kind}. Learning rate of the student: {rate}.",
         f"Made with augmentation {self.recipe.get('augment') or 'none'}.",
         f"Storage: {self.n_floats:,} numbers, {self.n_bytes:,} bytes, as much as {self.storage_ipc:.3g} real images a class."])
 

@@ -28,7 +28,7 @@ from .nets import ConvNet, forward_chunks, make_net
 from .distilled import Batch, Distilled, Images, read_tensors, write_tensors
 from .store import Run, load_run
 
-# %% ../nbs/08_judge.ipynb #e36fadc6
+# %% ../nbs/08_judge.ipynb #f6c361b2
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     "How a student is trained; defaults are the field's (DC, DSA, DM)."
@@ -55,7 +55,7 @@ class Protocol:
     student: str = param("own", choices=("own", "protocol"))  # an artifact that brings a way of training is trained so (see below), or as the protocol says
     teacher: str = param("own")            # the network that labels; "own": of the student's kind
     teachers: int = param(1, 1)            # how many teachers, of different seeds; their logits are averaged
-    temperature: float = param(1., .01, 1_000)  # a teacher's logits are divided by it, and so are the student's
+    temperature: float = param(1., .01, 1_000)  # a teacher's logits are divided by it, and so are the student's under soft labels; an artifact whose labels are softened brings its own
     squared: bool = param(False)           # times the squared temperature, so that gradients keep their size
     truth: float = param(0., 0, 100)       # weight of the cross-entropy to the class number, added to a teacher's loss
     mix: str = param("none", choices=("none", "mixup", "cutmix"))  # pairs of a batch mixed after augmentation, labels alike
@@ -134,7 +134,7 @@ def _optimizer(p, net, lr):
     if p.optimizer == "sgd": return torch.optim.SGD(net.parameters(), lr=lr, momentum=p.momentum, weight_decay=p.weight_decay)
     return dict(adam=torch.optim.Adam, adamw=torch.optim.AdamW)[p.optimizer](net.parameters(), lr=lr, weight_decay=p.weight_decay)
 
-# %% ../nbs/08_judge.ipynb #bf4a4a36
+# %% ../nbs/08_judge.ipynb #4da72754
 def soft_cross_entropy(
     logits: Tensor,  # B x C
     labels: Tensor,  # B class numbers, or B x C soft labels
@@ -149,9 +149,9 @@ def squared_error(logits: Tensor, labels: Tensor, weights=None) -> Tensor:
     return _weighted((logits - y).square().mean(1)/2, weights)
 
 def _weighted(loss, weights):
-    return loss.mean() if weights is None else (loss*weights).sum()/weights.sum()
+    return loss.mean() if weights is None else (loss*weights).mean()
 
-# %% ../nbs/08_judge.ipynb #b925116a
+# %% ../nbs/08_judge.ipynb #170efbf8
 def mixed(
     x: Tensor,                   # B x c x H x W
     how: str,                    # "none", "mixup" or "cutmix"
@@ -183,15 +183,15 @@ def taught(
     generator: torch.Generator,  # of augmentation
     n_classes: int,
     teacher=None,                # images -> logits
-) -> tuple:                      # images, what to say of them, the truth (class numbers, or shares of them)
-    "A step's lesson: images augmented and mixed, with their labels or with a teacher's."
-    x, y = dsa(b.images.detach(), generator), b.labels.detach()
+) -> tuple:                      # images, what to say of them, the truth (class numbers, or shares of them), weights or None
+    "A step's lesson: images augmented and mixed, with their labels or with a teacher's; weights are mixed as labels are."
+    x, y, w = dsa(b.images.detach(), generator), b.labels.detach(), b.weights
     truth = y.argmax(1) if y.is_floating_point() else y
     if p.labels != "own": y = truth
     says = lambda x: teacher(x) if p.loss == "mse" else F.softmax(teacher(x)/p.temperature, 1)
     if p.labels == "stored teacher": y = says(b.images.detach())
-    x, y, truth = mixed(x, p.mix, n_classes, generator, y, truth)
-    return x, says(x) if p.labels == "teacher" else y, truth
+    x, y, truth, *w = mixed(x, p.mix, n_classes, generator, y, truth, *([] if w is None else [w]))
+    return x, says(x) if p.labels == "teacher" else y, truth, w[0] if w else None
 
 def lesson_loss(
     p: Protocol,
@@ -202,13 +202,13 @@ def lesson_loss(
 ) -> Tensor:
     "How far the student is from what it was told."
     led = "teacher" in p.labels
-    T = p.temperature if led else 1.
+    T = p.temperature if led or p.labels == "own" and y.is_floating_point() and p.loss != "mse" else 1.
     loss = squared_error(logits, y, weights) if p.loss == "mse" else soft_cross_entropy(logits/T, y, weights)
     if p.loss == "kl" and y.is_floating_point(): loss = loss + _weighted(torch.xlogy(y, y).sum(1), weights)
-    if led and p.squared: loss = loss*T**2
+    if p.squared: loss = loss*T**2
     return loss + p.truth*soft_cross_entropy(logits, truth, weights) if led and p.truth else loss
 
-# %% ../nbs/08_judge.ipynb #019ff07f
+# %% ../nbs/08_judge.ipynb #068d8de9
 def train_by(
     p: Protocol,
     net,               # what has `parameters()` and `train()`: a network, or several with stacked weights
@@ -255,9 +255,9 @@ def train_student(
     if "teacher" in p.labels and teacher is None: raise ConfigError(f"labels = {p.labels!r} wants a teacher; `evaluate` trains one, `train_student` is given one (teacher=...)")
     dsa, rng, aug = DSA(strategy), generator(seed, "epoch"), generator(seed, "student augment")
     def loss(b):
-        x, y, truth = taught(p, b, dsa, aug, net.n_classes, teacher)
+        x, y, truth, w = taught(p, b, dsa, aug, net.n_classes, teacher)
         if forward is not None: x = x.contiguous(memory_format=torch.channels_last)
-        return lesson_loss(p, logits_for(p, net if forward is None else forward, x), y, truth, b.weights)
+        return lesson_loss(p, logits_for(p, net if forward is None else forward, x), y, truth, w)
     yield from train_by(p, net, lambda: source.epoch(p.batch, rng), loss, epochs)
 
 # %% ../nbs/08_judge.ipynb #73bd6c20

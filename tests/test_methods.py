@@ -8,7 +8,8 @@ from dd_nb.distilled import Distilled
 from dd_nb.explorer import field_docs
 
 SMALL = dict(steps=4, train_steps=3, net="convnet:width=8", batch_real=8, real="float32", outer=2, inner=1,
-             pool=2, pool_steps=2, inner_steps=2, adjoint_steps=2, draws=2, experts=1, max_start=1, span=1, syn_steps=2, expert_images=200, adversary="convnet:width=8", gan_steps=3, width=8, pool_nets="convnet:width=8;resnet18_bn:width=4,blocks=1", refresh=2, batch_gan=32, batch_match=16, pool_batch=16, precision="float32", options="steps=4;net=convnet:width=8;batch_real=8")   # applied where a method has the field
+             pool=2, pool_steps=2, inner_steps=2, adjoint_steps=2, draws=2, experts=1, max_start=1, span=1, syn_steps=2, expert_images=200, adversary="convnet:width=8", gan_steps=3, width=8, pool_nets="convnet:width=8;resnet18_bn:width=4,blocks=1", refresh=2, batch_gan=32, batch_match=16, pool_batch=16, precision="float32", options="steps=4;net=convnet:width=8;batch_real=8",
+             codec="local:width=8,steps=2,batch=8,unet=16,unet_steps=2,unet_batch=8,portion=1", teacher="", parts=2, passes=2, decode_steps=4)   # applied where a method has the field
 
 @pytest.fixture(scope="module")
 def data(): return load_data("digits")

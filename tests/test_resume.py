@@ -14,7 +14,10 @@ CASES = {"dm": dict(steps=60, net="convnet:width=16", batch_real=32, augment="co
          "rcig": dict(steps=60, net="convnet:width=8,norm=none,init=lecun,activation=softplus60", batch_real=32, pool=3, reset=12, pool_steps=4, inner_steps=3, adjoint_steps=3, student_steps=40),
          "frepo": dict(steps=60, net="convnet:width=8,norm=quickbatch,norm_first=yes,init=lecun", batch_real=32, pool=3, reset=5, pool_batch=7), "kip": dict(steps=60, kernel="random", loss="ce", draws=2, net="convnet:width=8", batch_real=32),
          "dim": dict(gan_steps=30, steps=30, width=8, batch_gan=32, batch_match=16, lazy=2, pool_nets="convnet:width=8;resnet18_bn:width=4,blocks=1", refresh=7, pool_steps=2, pool_batch=16, precision="float32"),
+         "ddoq": dict(codec="local:width=8,steps=24,batch=16,unet=16,unet_steps=24,unet_batch=16,portion=2", teacher="mlp", teacher_steps=300, decode_steps=4, precision="float32"),
          "herding": dict(train_steps=60, net="convnet:width=16"), "kcenter": dict(train_steps=60, net="convnet:width=16"), "random": {}}
+
+KILLS = {"ddoq": [5, 16, 28, 50]}    # while its autoencoder is trained, latents are encoded, its denoiser is trained, images are decoded
 
 def start(method, root, ipc=2):
     "The worker process; every step is a checkpoint, so that a kill meets many writes."
@@ -37,11 +40,11 @@ def same(a, b):
     return (all(torch.equal(x, y) for x, y in zip(a.distilled.state_dict().values(), b.distilled.state_dict().values())) and a.metrics.drop(columns="seconds").equals(b.metrics.drop(columns="seconds"))
             and x.keys() >= y.keys() and all(torch.equal(x[s], v) for s, v in y.items()))
 
-@pytest.mark.parametrize("method", ["dm", "herding", "atom", "datadam", "dc", "dsa", "mtt", "haba", "rcig", "frepo", "kip", "dim"])
+@pytest.mark.parametrize("method", ["dm", "herding", "atom", "datadam", "dc", "dsa", "mtt", "haba", "rcig", "frepo", "kip", "dim", "ddoq"])
 def test_sigkill_at_random_steps(method, tmp_path):
     whole = distill(method, "digits", ipc=2, root=tmp_path/"whole", progress=False, **CASES[method])
     rng, kills = random.Random(0), 0
-    for at in sorted(rng.sample(range(2, 55), 4)):
+    for at in KILLS.get(method) or sorted(rng.sample(range(2, 55), 4)):
         proc = start(method, tmp_path/"cut")
         wait_for_step(proc, tmp_path/"cut", at)
         time.sleep(rng.random()*.02)                 # anywhere within a step or a write
@@ -55,6 +58,29 @@ def test_sigkill_at_random_steps(method, tmp_path):
     resumed = distill(method, "digits", ipc=2, root=tmp_path/"cut", progress=False, **CASES[method])
     assert resumed.name == whole.name and same(resumed, whole)
     assert not list(resumed.path.glob("**/.*.tmp")), "half-written files were left behind"
+
+def test_kill_while_latents_are_written(tmp_path):
+    "Encoding goes on at the batch where it was cut, within one share, to the same file."
+    from dd_nb.data import load_data
+    from dd_nb.methods.codecs import Latents, codec_plan
+    def latents(root):
+        data = load_data("digits")
+        codec = codec_plan("identity").open(data)
+        codec.batch = 4                                  # many small writes, so that a kill meets one
+        return Latents(root, codec, data)
+    whole = latents(tmp_path/"whole")
+    whole.advance(whole.n)
+    code = f"from dd_nb.data import load_data; from dd_nb.methods.codecs import *; data = load_data('digits'); c = codec_plan('identity').open(data); c.batch = 4; Latents({str(tmp_path/'cut')!r}, c, data).advance(10**6)"
+    cut, seen = latents(tmp_path/"cut"), []
+    for at in (100, 500, 900):
+        proc = subprocess.Popen([sys.executable, "-c", code], env=os.environ | dict(DD_NB_CHECKPOINT_SECONDS="0"))
+        while proc.poll() is None and cut.done < at: time.sleep(.001)
+        proc.send_signal(signal.SIGKILL)
+        proc.wait()
+        seen.append(cut.done)
+    assert 0 < seen[0] < seen[1] < seen[2] < whole.n, "the worker ended before it was killed; the test would prove nothing"
+    cut.advance(cut.n)
+    assert cut.folder.name == whole.folder.name and (cut.folder/"latents.bin").read_bytes() == (whole.folder/"latents.bin").read_bytes()
 
 def test_ctrl_c_stops_between_steps(tmp_path):
     whole = distill("dm", "digits", ipc=2, root=tmp_path/"whole", progress=False, **CASES["dm"])

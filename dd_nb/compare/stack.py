@@ -69,7 +69,7 @@ def grouped(
         return torch.baddbmm(p["head.bias"][:, None].to(z.dtype), z, p["head.weight"].transpose(1, 2).to(z.dtype))
     return forward
 
-# %% ../../nbs/compare/stack.ipynb #401a38f7
+# %% ../../nbs/compare/stack.ipynb #88b79951
 def draw_all(
     dsa: DSA,
     rngs: list,  # one generator a student
@@ -88,14 +88,14 @@ def taught_all(
     n_classes: int,
     teacher=None,
 ) -> tuple:
-    "`taught` for every student: images, labels, truth, each with a first axis of K."
+    "`taught` for every student: images, labels, truth, weights or None, each with a first axis of K."
     if p.mix != "none" or teacher is not None:                        # these draw or ask image by image: student after student, then stacked
-        each = [taught(p, Batch(b.images[k], b.labels[k]), dsa, g, n_classes, teacher) for k, g in enumerate(rngs)]
-        return tuple(map(torch.stack, zip(*each)))
+        each = [taught(p, Batch(b.images[k], b.labels[k], None if b.weights is None else b.weights[k]), dsa, g, n_classes, teacher) for k, g in enumerate(rngs)]
+        return tuple(None if t[0] is None else torch.stack(t) for t in zip(*each))
     K, n = b.images.shape[:2]
     truth = b.labels.argmax(-1) if b.labels.is_floating_point() else b.labels
     x = dsa.apply(b.images.detach().flatten(0, 1), draw_all(dsa, rngs, n)).unflatten(0, (K, n))
-    return x, (b.labels if p.labels == "own" else truth).detach(), truth
+    return x, (b.labels if p.labels == "own" else truth).detach(), truth, b.weights
 
 def batches_of_all(
     students: list,
@@ -147,7 +147,7 @@ def fitting(students: list) -> int:
     x = torch.zeros(min(s.images, s.p.batch), *s.data.shape, device=s.data.device)
     return max(1, int(SHARE*free_bytes(s.data.device)/student_bytes(s.fresh(), x, s.p.optimizer)))
 
-# %% ../../nbs/compare/stack.ipynb #d8e0da8a
+# %% ../../nbs/compare/stack.ipynb #6a60abb3
 def alike(s):
     "What students must share to be stacked."
     d = s.source
@@ -168,8 +168,8 @@ def train_stack(
     order, aug = ([generator(t.seed, what) for t in students] for what in ("epoch", "student augment"))
     if compiled if compiled is not None else stack.form == "grouped" and _pays(stack.template, s.data, K*s.images*s.passes): stack.run = torch.compile(stack.run, dynamic=False)
     def loss(b):
-        x, y, truth = taught_all(s.p, b, dsa, aug, s.data.n_classes, s.teacher)
-        return vmap(lambda *each: lesson_loss(s.p, *each), in_dims=(0, 0, 0, None if b.weights is None else 0))(logits_for(s.p, stack, x), y, truth, b.weights).sum()
+        x, y, truth, w = taught_all(s.p, b, dsa, aug, s.data.n_classes, s.teacher)
+        return vmap(lambda *each: lesson_loss(s.p, *each), in_dims=(0, 0, 0, None if w is None else 0))(logits_for(s.p, stack, x), y, truth, w).sum()
     for epoch, total, steps in train_by(s.p, stack, lambda: batches_of_all(students, order), loss, s.passes): yield epoch, total, steps, stack
 
 # %% ../../nbs/compare/stack.ipynb #e4034589
