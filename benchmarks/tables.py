@@ -108,6 +108,23 @@ def speed(t) -> str:
     t = t.assign(s=t.seconds_a_step.map("{:.3f}".format), times=t.speedup.map("{:.1f} x".format), gap=t.loss_difference.map("{:.0e}".format))
     return markdown(t[["size", "net", "batch_real", "ipc", "side", "s", "times", "peak_mb", "gap"]].rename(columns=dict(batch_real="real a class", ipc="IPC", s="s a step", times="faster", peak_mb="peak MB", gap="loss difference")))
 
+def comparison(t) -> str:
+    "A table for each data set and IPC: methods down, architectures across, bytes, and what was reduced."
+    from dd_nb import summarize
+    out, fine = [], t[t.accuracy.notna()]
+    rank = lambda m: (ORDER.index(m) if m in ORDER[:-1] else 99 if m != "whole" else 100, m)
+    for (data, ipc), part in fine[fine.method != "whole"].groupby(["data", "ipc"], sort=False):
+        s = summarize(pd.concat([part, fine[(fine.method == "whole") & (fine.data == data)]]), by=("method", "net"))
+        s["cell"] = (100*s["mean"]).map("{:.1f}".format) + (100*s.ci95).map(" ± {:.1f}".format).where(s.ci95.notna(), "")
+        wide = s.pivot(index="method", columns="net", values="cell").reindex(index=sorted(set(s.method), key=rank), columns=list(dict.fromkeys(s.net))).fillna("")
+        wide.insert(0, "bytes", [f"{s[s.method == m].bytes.iloc[0]:,.0f}" for m in wide.index])
+        steps = part.groupby("net", sort=False).steps.agg(["min", "max"])
+        said = ", ".join(f"{n} {a:,}" + (f" to {b:,}" if a != b else "") for n, a, b in steps.itertuples())
+        less = "; ".join(dict.fromkeys(x for r in part.reduced.dropna() for x in r.split("; ") if "steps" not in x))
+        failed = sorted(set(t[(t.data == data) & (t.ipc == ipc) & t.accuracy.isna()].method) - set(part.method))
+        out.append(f"**{data}, IPC {ipc:g}**\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs)." + (f" Not there: {', '.join(failed)}." if failed else ""))
+    return "\n\n".join(out)
+
 def blocks() -> dict:
     out = {}
     if (RESULTS/"digits_table.csv").exists(): t = csv("digits_table"); out["digits"] = accuracy(t, "digits, 5 seeds") + source(t, "digits_table")
@@ -153,6 +170,11 @@ def blocks() -> dict:
     if (RESULTS/"student_speed.csv").exists():
         t = csv("student_speed")
         out["student_speed"] = markdown(t.groupby(["side", "net", "ipc", "threads"], sort=False).agg(seconds=("seconds", "mean"), accuracy=("accuracy", "mean"), std=("accuracy", "std")).round(4).reset_index()) + source(t, "student_speed")
+    if (RESULTS/"comparison.csv").exists(): t = csv("comparison"); out["comparison"] = comparison(t) + source(t, "comparison")
+    if (RESULTS/"harness_speed.csv").exists():
+        t = csv("harness_speed")
+        out["harness_speed"] = markdown(t.assign(faster=t.speedup.map("{:.2f} x".format), accuracy=(100*t.accuracy).map("{:.1f}".format) + (100*t["std"]).map(" ± {:.1f}".format).where(t["std"].notna(), ""), apart=t.apart.map("{:.1%}".format))
+            [["device", "net", "precision", "ipc", "seeds", "epochs", "side", "seconds", "faster", "accuracy", "apart"]]) + source(t, "harness_speed")
     if (RESULTS/"latency.csv").exists(): t = pd.concat([csv(n) for n in ("latency", "first_image") if (RESULTS/f"{n}.csv").exists()]); out["latency"] = markdown(t[["what", "seconds", "goal"]].astype(str).replace("nan", "")) + source(t, "latency").replace("latency.csv", "{latency,first_image}.csv")
     return out
 

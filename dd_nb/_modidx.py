@@ -1936,5 +1936,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'dd_nb.views.panel.Panel.hold': ('nbs/views/panel.html#panel.hold', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel.Panel.refresh': ('nbs/views/panel.html#panel.refresh', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel.Panel.renew': ('nbs/views/panel.html#panel.renew', 'dd_nb/views/panel.py'),
+                                   'dd_nb.views.panel._plot': ('nbs/views/panel.html#_plot', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel.picture': ('nbs/views/panel.html#picture', 'dd_nb/views/panel.py'),
+                                   'dd_nb.views.panel.plot_widget': ('nbs/views/panel.html#plot_widget', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel.register_panel': ('nbs/views/panel.html#register_panel', 'dd_nb/views/panel.py')}}}

@@ -155,7 +155,7 @@ def distill_run(
     print(f"{run.name}{' (finished before; --anew computes it again)' if old else ''}\n  {run.steps} steps in {run.progress['seconds']:.1f} s, {d.n_floats:,} numbers, "
           f"{d.n_bytes:,} bytes, kept in {run.path}\n  look:  dd-nb show {run.name}\n  judge: dd-nb evaluate {run.name}")
 
-# %% ../nbs/11_cli.ipynb #4cd41182
+# %% ../nbs/11_cli.ipynb #e289e6f7
 def result_lines(
     table,       # DataFrame from `evaluate`, `bounds` or `sweep`
     by=("artifact", "net", "protocol"),   # one line for each
@@ -167,9 +167,8 @@ def result_lines(
     s["accuracy, %"] = (100*s["mean"]).map("{:.1f}".format) + ci
     s["seconds"] = s.seconds.round(1)
     if "hyper" in s and not s.hyper.any(): s = s.drop(columns="hyper")
-    shown = ["accuracy, %", "students", "bytes", "seconds"]
-    s = s.rename(columns=dict(n="students"))
-    return s[[*(c for c in by if c in s), *shown]].to_string(index=False)
+    first = [c for c in by if c in s and c != "protocol"]
+    return s.rename(columns=dict(n="students"))[[*first, "accuracy, %", "students", "protocol", "bytes", "seconds"]].to_string(index=False)
 
 @command("evaluate", "dd-nb evaluate dm-digits", "dd-nb evaluate mine.safetensors --nets convnet,resnet18,vit --seeds 5", "dd-nb evaluate dm-digits --protocol dc --bounds --csv results.csv")
 def evaluate_run(

@@ -133,3 +133,18 @@ def test_lab_refuses_what_cannot_work(tmp_path, capsys):
         code, _, err = here(capsys, "lab", tmp_path/"work", "--no-browser", "--port", port)
     assert code == 1 and f"port {port} cannot be used" in err and not (tmp_path/"work").exists()
     assert (tmp_path/"file").read_text() == "mine"
+
+def test_a_sweep_from_a_file(own_runs, tmp_path, capsys):
+    "The plan, the table, a failure at the end; and nothing is computed twice."
+    grid = tmp_path/"g.toml"
+    grid.write_text('methods = ["random", "dm"]\nnets = ["mlp:width=8"]\nipc = [1, 5000]\nstudents = 2\n[changes]\nepochs = 2\n[hyper.dm]\nsteps = 2\nnet = "convnet:width=8"\nbatch_real = 8\n')
+    code, out, _ = here(capsys, "sweep", grid, "--plan")
+    assert code == 0 and "stopped  dm on digits, IPC 1, seed 0" in out and "4 runs, 0 of them done" in out and "cannot be:" in out and not list(own_runs.glob("*/config.json"))
+    code, out, err = here(capsys, "sweep", grid, "--csv", tmp_path/"t.csv")
+    assert code == 1 and "4 rows, 2 failures" in out and "failed: dm on digits, IPC 5000, seed 0:" in err and len(pd.read_csv(tmp_path/"t.csv")) == 4
+    made = {p: p.stat().st_mtime_ns for p in own_runs.glob("*/evaluation.json")}
+    here(capsys, "sweep", grid)
+    assert len(made) == 2 and made == {p: p.stat().st_mtime_ns for p in own_runs.glob("*/evaluation.json")}
+    grid.write_text("methods = [")
+    code, _, err = here(capsys, "sweep", grid)
+    assert code == 1 and "cannot be read as TOML" in err and "Traceback" not in err

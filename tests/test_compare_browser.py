@@ -76,7 +76,7 @@ def test_the_page_needs_no_network(lab):
     _, page, folder = lab
     other, asked, said = page.context.browser.new_page(viewport=dict(width=1280, height=800)), [], []
     other.on("request", lambda r: asked.append(r.url)); other.on("pageerror", lambda e: said.append(str(e)))
-    other.goto((folder/"page.html").as_uri())
+    other.goto((folder/"page.html").as_uri(), timeout=120_000)
     expect(other.locator(".js-plotly-plot")).to_have_count(4, timeout=60_000)                    # map, bars, by budget, by bytes
     expect(other.locator(".js-plotly-plot").nth(3).locator(".scatterlayer .point").first).to_be_visible(timeout=60_000)
     assert not said and not [u for u in asked if not u.startswith(("file:", "data:", "blob:"))], (said, asked)

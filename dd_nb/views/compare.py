@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST', 'ALL', 'VIEWS', 'labels', 'gather', 'net_table', 'save_table', 'latex', 'ComparePanel']
 
-# %% ../../nbs/views/compare.ipynb #fcd5866c
+# %% ../../nbs/views/compare.ipynb #8abd03bb
 from html import escape
 from pathlib import Path
 import ipywidgets as W
@@ -14,7 +14,7 @@ from ..core import ConfigError, atomic_write
 from ..judge import summarize
 from ..store import Run, load_run, runs as all_runs
 from ..compare import figures
-from .panel import Panel, register_panel
+from .panel import Panel, plot_widget, register_panel
 
 # %% ../../nbs/views/compare.ipynb #c29cf613
 def labels(
@@ -93,7 +93,7 @@ def latex(
     lines = [" & ".join([t.index.name, *t.columns]), *(" & ".join([i, *row]) for i, row in zip(t.index, t.values.tolist()))]
     return "\n".join([f"\\begin{{tabular}}{{l{'r'*t.shape[1]}}}", "\\toprule", lines[0] + " \\\\", "\\midrule", *(l + " \\\\" for l in lines[1:]), "\\bottomrule", "\\end{tabular}", ""])
 
-# %% ../../nbs/views/compare.ipynb #85ca436b
+# %% ../../nbs/views/compare.ipynb #49dbc6d8
 MOST = "most students"  # entry of the protocol picker: the one most of the picked runs' students were trained by
 ALL = "all networks"    # entry of the network picker
 VIEWS = {"by network": lambda t, nets: figures.by_net(t if nets is None else t[t.net.isin(nets)]), "by images a class": figures.by_ipc, "by bytes": figures.by_bytes,
@@ -120,17 +120,14 @@ class ComparePanel(Panel):
         import plotly.graph_objects as go
         self.list_runs()
         self.table = self.figure = None
-        for w in self.plot.children: w.close()
         self.plot.children, self.save.disabled = [], True
         if not self.pick.value: self.result.value = "Evaluate some runs, then pick them here." if not self.pick.options else "Pick one or several runs of one data set."; return
         self.table = self.chosen()
         self.save.disabled = False
         self.result.value = net_table(self.table).reset_index().to_html(index=False, border=0, classes="dd-table")
         self.figure = VIEWS[self.view.value](self.table, None if self.net.value == ALL else [self.net.value])
-        shown = go.FigureWidget(self.figure)
-        shown.update_layout(height=min(380, self.figure.layout.height or 380), width=min(1040, self.figure.layout.width or 560))
-        shown._config = dict(displaylogo=False)
-        self.plot.children = [shown]
+        size = dict(height=min(380, self.figure.layout.height or 380), width=min(1040, self.figure.layout.width or 560))
+        self.plot.children = [plot_widget(go.Figure(self.figure).update_layout(**size))]
 
 # %% ../../nbs/views/compare.ipynb #55460252
 @patch
