@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['STUDENTS', 'PROTOCOLS', 'COMPILE_FROM', 'TRIAL', 'Protocol', 'get_protocol', 'save_protocol', 'load_protocol',
-           'learning_rate', 'soft_cross_entropy', 'squared_error', 'mixed', 'taught', 'lesson_loss', 'train_student',
-           'test_net', 'for_artifact', 'brings_rate', 'fit_data', 'resolve', 'seed_list', 'compiled_once', 'held_out',
-           'WholeSet', 'Steps', 'whole_source', 'Judged', 'evaluate_iter', 'evaluate', 'collect', 'bounds_iter',
-           'bounds', 'summarize']
+           'learning_rate', 'soft_cross_entropy', 'squared_error', 'mixed', 'with_mirror', 'taught', 'lesson_loss',
+           'train_student', 'test_net', 'for_artifact', 'brings_rate', 'fit_data', 'resolve', 'seed_list',
+           'compiled_once', 'held_out', 'WholeSet', 'Steps', 'whole_source', 'Judged', 'evaluate_iter', 'evaluate',
+           'collect', 'bounds_iter', 'bounds', 'summarize']
 
 # %% ../nbs/08_judge.ipynb #211d35c9
 import hashlib, json, time
@@ -26,7 +26,7 @@ from .nets import ConvNet, forward_chunks, make_net
 from .distilled import Batch, Distilled, Images, read_tensors, write_tensors
 from .store import Run, load_run
 
-# %% ../nbs/08_judge.ipynb #e36fadc6
+# %% ../nbs/08_judge.ipynb #c66d1a05
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     "How a student is trained; defaults are the field's (DC, DSA, DM)."
@@ -57,6 +57,7 @@ class Protocol:
     squared: bool = param(False)           # times the squared temperature, so that gradients keep their size
     truth: float = param(0., 0, 100)       # weight of the cross-entropy to the class number, added to a teacher's loss
     mix: str = param("none", choices=("none", "mixup", "cutmix"))  # pairs of a batch mixed after augmentation, labels alike
+    mirror: bool = param(False)            # the set counts its mirror images too (RCIG); they cost no storage
     rates: tuple = ()                      # learning rates to choose from, by network, on training images held out; (): `lr` as it is
     held_out: float = param(.1, .01, .5)   # share of the training images held out for that, 2,000 images at most
 
@@ -149,7 +150,7 @@ def squared_error(logits: Tensor, labels: Tensor, weights=None) -> Tensor:
 def _weighted(loss, weights):
     return loss.mean() if weights is None else (loss*weights).sum()/weights.sum()
 
-# %% ../nbs/08_judge.ipynb #b925116a
+# %% ../nbs/08_judge.ipynb #01e9c1d4
 def mixed(
     x: Tensor,                   # B x c x H x W
     how: str,                    # "none", "mixup" or "cutmix"
@@ -172,6 +173,10 @@ def _box(n, share, generator):
     "A side of the box: sqrt(1 - share) of n pixels, its centre anywhere, cut at the border."
     at, half = int(torch.randint(n, (), generator=generator)), int(n*(1 - share)**.5)//2
     return max(0, at - half), min(n, at + half)
+
+def with_mirror(b: Batch) -> Batch:
+    "Images and their mirror images, labels alike."
+    return Batch(torch.cat([b.images, b.images.flip(-1)]), torch.cat([b.labels, b.labels]), None if b.weights is None else torch.cat([b.weights, b.weights]))
 
 @torch.no_grad()
 def taught(
@@ -206,7 +211,7 @@ def lesson_loss(
     if led and p.squared: loss = loss*T**2
     return loss + p.truth*soft_cross_entropy(logits, truth, weights) if led and p.truth else loss
 
-# %% ../nbs/08_judge.ipynb #86be5f56
+# %% ../nbs/08_judge.ipynb #f8bd9ca0
 def train_student(
     source,                      # anything with `epoch(batch_size, generator)`: a Distilled, or the whole real set
     net: nn.Module,              # fresh network, trained in place
@@ -234,9 +239,10 @@ def train_student(
     for epoch in range(epochs):
         if not p.steps: opt, rate = adjust(opt, rate, epoch, epochs - (1 if p.compat else 0))
         net.train()
-        for b in source.epoch(p.batch, rng):
+        for b in source.epoch(max(1, p.batch//2) if p.mirror else p.batch, rng):
             if p.steps and steps == p.steps: break
             if p.steps: opt, rate = adjust(opt, rate, steps, p.steps)
+            if p.mirror: b = with_mirror(b)
             x, y, truth = taught(p, b, dsa, aug, net.n_classes, teacher)
             loss = lesson_loss(p, logits(x), y, truth, b.weights)
             opt.zero_grad(set_to_none=True)
@@ -260,7 +266,7 @@ def test_net(
         right, loss = right + (logits.argmax(1) == y).sum(), loss + F.cross_entropy(logits, y, reduction="sum")
     return float(right)/len(data.y_test), float(loss)/len(data.y_test)
 
-# %% ../nbs/08_judge.ipynb #fd98fd66
+# %% ../nbs/08_judge.ipynb #368b891f
 def for_artifact(
     p: Protocol,
     distilled: Distilled,
@@ -273,6 +279,7 @@ def for_artifact(
     if p.student == "own": p = override(p, **{k: v for k, v in own.items() if k not in asked})
     if lr := distilled.recipe.get("student_lr"): p = replace(p, lr=float(lr))
     if brings_rate(p, distilled, asked) and "rates" not in asked: p = replace(p, rates=())      # what it brings is not searched
+    if p.loss == "kl" and p.labels == "own" and loss == "mse": raise ConfigError("loss = 'kl' wants labels that are probabilities; this artifact's are regression targets. Expected loss = 'auto' or 'mse', or labels = 'hard' or 'teacher'")
     return replace(p, loss=loss) if p.loss == "auto" else p
 
 def brings_rate(p: Protocol, distilled: Distilled, asked=()) -> bool:
@@ -365,10 +372,10 @@ def whole_source(
     if p.whole_steps: return Steps(source, 20), q, max(1, p.whole_steps//20), 20*p.whole_batch
     return source, q, p.whole_epochs, len(data.y_train)
 
-# %% ../nbs/08_judge.ipynb #b7c71f25
+# %% ../nbs/08_judge.ipynb #aafd53d0
 def _said(p):
     "The protocol as the cache's key; fields that came later count where they say something, so that older caches stay good."
-    later, plain = ("loss", "steps", "warmup", "floor", "student", "teacher", "teachers", "temperature", "squared", "truth", "mix", "rates", "held_out"), Protocol()
+    later, plain = ("loss", "steps", "warmup", "floor", "student", "teacher", "teachers", "temperature", "squared", "truth", "mix", "mirror", "rates", "held_out"), Protocol()
     return {k: v for k, v in asdict(p).items() if k not in later or v != getattr(plain, k)}
 
 def _key(kind, data, net, seed, p, **more) -> str:
@@ -411,7 +418,7 @@ def _chosen(source_of, data, nets, p, images, epochs=None, root=None):
         own.append((net, dict(lr=max(scores, key=scores.get))))
     return replace(p, rates=(), per_net=(*p.per_net, *own))
 
-# %% ../nbs/08_judge.ipynb #02044e6e
+# %% ../nbs/08_judge.ipynb #6c2c710a
 @dataclass
 class Judged:
     "What the judge says after an epoch (`row` is None) or at the end of a student."
@@ -422,12 +429,13 @@ class Judged:
     done: float           # fraction of all students, 0..1
     row: dict|None = None # accuracy and cost of this student
 
-def _judge(source, data, jobs, p, base, images: int, epochs=None, root=None) -> Iterator[Judged]:
-    "Train and test a student for each (net, seed) of `jobs`; `images` are those it sees in an epoch, teachers are kept below `root`."
+def _judge(source, data, jobs, p, base, shown: int, epochs=None, root=None) -> Iterator[Judged]:
+    "Train and test a student for each (net, seed) of `jobs`; `shown` images of the source make an epoch, teachers are kept below `root`."
     use_threads()
     ready = {}
     for i, (name, seed) in enumerate(jobs):
         q = p.for_net(name)
+        images = shown*(2 if q.mirror else 1)
         teacher, more = (yield from _teacher(name, data, q, images, i/len(jobs), root)) if "teacher" in q.labels else (None, {})
         start = time.perf_counter()
         count = -(-q.steps//-(-images//q.batch)) if q.steps and not epochs else epochs      # epochs that hold that many steps
@@ -438,7 +446,7 @@ def _judge(source, data, jobs, p, base, images: int, epochs=None, root=None) -> 
             yield Judged(name, seed, epoch, total, (i + epoch/total)/len(jobs))
         accuracy, loss = test_net(net, data)
         yield Judged(name, seed, epoch, total, (i + 1)/len(jobs), dict(base, net=name, seed=seed, accuracy=accuracy, loss=loss,
-            epoch_images=images, seconds=round(time.perf_counter() - start, 2), epochs=total, steps=steps, lr=q.lr, augment=" + ".join([strategy or "none"] + [q.mix]*(q.mix != "none")), protocol=p.name,
+            epoch_images=images, seconds=round(time.perf_counter() - start, 2), epochs=total, steps=steps, lr=q.lr, augment=" + ".join([strategy or "none"] + [q.mix]*(q.mix != "none") + ["mirror"]*q.mirror), protocol=p.name,
             optimizer=q.optimizer, lr_from=base.get("lr_from", "protocol") if q.lr == p.lr or base.get("lr_from") == "held out" else "network", space=data.space.kind) | more)
 
 # %% ../nbs/08_judge.ipynb #20240191

@@ -205,10 +205,10 @@ def _by_class(x, hard, soft, C, path):
     order = k.argsort(stable=True)
     return x[order], None if soft is None else soft[order]
 
-# %% ../../nbs/compare/foreign.ipynb #8a8f488a
+# %% ../../nbs/compare/foreign.ipynb #1de4b24c
 def _frepo_steps(n): return next((s for m, s in ((10, 1_000), (100, 2_000), (200, 20_000), (500, 5_000), (1_000, 10_000)) if n <= m), 40_000)
-_regression = lambda lr, batch, steps: dict(loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment="auto")
-STUDENTS_OF = dict(rcig=lambda n: _regression(1e-4, 256, 1_000 if n == 10 else 2_000), frepo=lambda n: _regression(3e-4, 500, _frepo_steps(n)))  # how they train students, by number of images
+_regression = lambda lr, batch, steps, **more: dict(more, loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment="auto")
+STUDENTS_OF = dict(rcig=lambda n, data: _regression(1e-4, 256, 1_000 if n == 10 else 2_000, mirror=data.flip and n <= 1_000), frepo=lambda n, data: _regression(3e-4, 500, _frepo_steps(n)))  # how they train students, by number of images
 
 def load_foreign(
     path,                # file, folder, or several files whose images are put one after the other
@@ -251,7 +251,7 @@ def load_foreign(
     if raw and (x.min() < -1e-3 or x.max() > 1 + 1e-3): raise ArtifactError(f"space = \"pixels\" was said, but values run from {float(x.min()):.2f} to {float(x.max()):.2f}; expected 0 to 1")
     hard, soft, targets = _as_labels(y, len(x), data, labels or own.get("labels") or ("targets" if method in STUDENTS_OF else None), where)
     x, soft = _by_class(space.encode(x) if raw else x, hard, soft, data.n_classes, where)
-    student = student or recipe.get("student") or (STUDENTS_OF[method](len(x)) if method in STUDENTS_OF else dict(loss="mse") if targets else None)
+    student = student or recipe.get("student") or (STUDENTS_OF[method](len(x), data) if method in STUDENTS_OF else dict(loss="mse") if targets else None)
     if student: recipe["student"] = student | (dict(loss="mse") if targets else {})
     d = Images(space, data.shape, data.classes, len(x)//data.n_classes, recipe, soft=soft is not None)
     with torch.no_grad():
