@@ -26,7 +26,7 @@ from .nets import ConvNet, forward_chunks, make_net
 from .distilled import Batch, Distilled, Images, read_tensors, write_tensors
 from .store import Run, load_run
 
-# %% ../nbs/08_judge.ipynb #c66d1a05
+# %% ../nbs/08_judge.ipynb #2a2fd72d
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     "How a student is trained; defaults are the field's (DC, DSA, DM)."
@@ -65,19 +65,21 @@ class Protocol:
         validate(self)
         object.__setattr__(self, "per_net", tuple((n, dict(d)) for n, d in self.per_net))      # JSON knows lists only
         object.__setattr__(self, "rates", tuple(map(float, self.rates)))
-        if self.truth and "teacher" not in self.labels: raise ConfigError(f"truth = {self.truth} adds the class numbers to a teacher's labels, but labels = {self.labels!r}; expected truth = 0, or labels = 'teacher'")
+        if self.truth and "teacher" not in self.labels:
+            raise ConfigError(f"truth = {self.truth} adds the class numbers to a teacher's labels, but labels = {self.labels!r}; expected truth = 0, or labels = 'teacher'")
     def for_net(self, net: str) -> "Protocol":
         "The protocol with the exceptions for this network applied."
         from fnmatch import fnmatch
         changes = {k: v for pattern, d in self.per_net if fnmatch(net, pattern) for k, v in d.items()}
         return replace(self, **changes) if changes else self
 
-# %% ../nbs/08_judge.ipynb #ef772fe6
+# %% ../nbs/08_judge.ipynb #6a73b0c7
 STUDENTS = tuple((pattern, dict(optimizer="adamw", lr=1e-3, weight_decay=.05)) for pattern in ("vit*", "timm:*vit*"))  # what differs by network in every protocol of ours
 PROTOCOLS = {
     "quick": Protocol(name="quick", epochs=300, whole_steps=1_000, whole_batch=128, per_net=STUDENTS),
     "dc": Protocol(name="dc", per_net=STUDENTS),
-    "soft": Protocol(name="soft", epochs=300, batch=100, optimizer="adamw", lr=1e-3, weight_decay=.01, schedule="cosine", labels="teacher", loss="kl", temperature=20., squared=True, mix="cutmix", per_net=STUDENTS),
+    "soft": Protocol(name="soft", epochs=300, batch=100, optimizer="adamw", lr=1e-3, weight_decay=.01, schedule="cosine", labels="teacher", loss="kl", temperature=20., squared=True, mix="cutmix",
+                     per_net=STUDENTS),
     "ddranking": Protocol(name="ddranking", rates=(.001, .005, .01, .05, .1), per_net=STUDENTS)}
 
 def get_protocol(
@@ -85,8 +87,8 @@ def get_protocol(
     **changes,         # fields that differ
 ) -> Protocol:
     "A protocol by name, with changes; a changed one is renamed so that tables do not mix it up."
-    if not isinstance(protocol, Protocol): p = load_protocol(protocol) if str(protocol).endswith(".json") else find(PROTOCOLS, protocol, "protocol", "Or a file of one: NAME.json.")
-    else: p = protocol
+    if isinstance(protocol, Protocol): p = protocol
+    else: p = load_protocol(protocol) if str(protocol).endswith(".json") else find(PROTOCOLS, protocol, "protocol", "Or a file of one: NAME.json.")
     if not changes: return p
     q = override(p, **({"rates": ()} if "lr" in changes else {}), **changes)     # a rate that is named is not searched
     return q if q == p or "name" in changes else replace(q, name=f"{p.name}*")
@@ -266,7 +268,7 @@ def test_net(
         right, loss = right + (logits.argmax(1) == y).sum(), loss + F.cross_entropy(logits, y, reduction="sum")
     return float(right)/len(data.y_test), float(loss)/len(data.y_test)
 
-# %% ../nbs/08_judge.ipynb #368b891f
+# %% ../nbs/08_judge.ipynb #e4dab7e0
 def for_artifact(
     p: Protocol,
     distilled: Distilled,
@@ -279,7 +281,8 @@ def for_artifact(
     if p.student == "own": p = override(p, **{k: v for k, v in own.items() if k not in asked})
     if lr := distilled.recipe.get("student_lr"): p = replace(p, lr=float(lr))
     if brings_rate(p, distilled, asked) and "rates" not in asked: p = replace(p, rates=())      # what it brings is not searched
-    if p.loss == "kl" and p.labels == "own" and loss == "mse": raise ConfigError("loss = 'kl' wants labels that are probabilities; this artifact's are regression targets. Expected loss = 'auto' or 'mse', or labels = 'hard' or 'teacher'")
+    if p.loss == "kl" and p.labels == "own" and loss == "mse":
+        raise ConfigError("loss = 'kl' wants labels that are probabilities; this artifact's are regression targets. Expected loss = 'auto' or 'mse', or labels = 'hard' or 'teacher'")
     return replace(p, loss=loss) if p.loss == "auto" else p
 
 def brings_rate(p: Protocol, distilled: Distilled, asked=()) -> bool:
