@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['STUDENTS', 'PROTOCOLS', 'COMPILE_FROM', 'TRIAL', 'TOGETHER', 'PROCESSES_FROM', 'Protocol', 'get_protocol',
-           'save_protocol', 'load_protocol', 'learning_rate', 'soft_cross_entropy', 'squared_error', 'mixed', 'taught',
-           'lesson_loss', 'train_by', 'logits_for', 'train_student', 'test_net', 'for_artifact', 'brings_rate',
-           'fit_data', 'resolve', 'seed_list', 'compiled_once', 'held_out', 'WholeSet', 'Steps', 'whole_source',
-           'Teacher', 'Student', 'register_together', 'one_by_one', 'net_flops', 'work', 'cores', 'choose_together',
-           'Judged', 'evaluate_iter', 'evaluate', 'collect', 'bounds_iter', 'bounds', 'summarize']
+           'save_protocol', 'load_protocol', 'learning_rate', 'soft_cross_entropy', 'squared_error', 'mixed',
+           'with_mirror', 'batches_of', 'taught', 'lesson_loss', 'train_by', 'logits_for', 'train_student', 'test_net',
+           'for_artifact', 'brings_rate', 'fit_data', 'resolve', 'seed_list', 'compiled_once', 'held_out', 'WholeSet',
+           'Steps', 'whole_source', 'Teacher', 'Student', 'register_together', 'one_by_one', 'net_flops', 'work',
+           'cores', 'choose_together', 'Judged', 'evaluate_iter', 'evaluate', 'collect', 'bounds_iter', 'bounds',
+           'summarize']
 
 # %% ../nbs/08_judge.ipynb #13d7dec1
 import hashlib, importlib, json, os, pkgutil, time
@@ -28,7 +29,7 @@ from .nets import ConvNet, forward_chunks, make_net
 from .distilled import Batch, Distilled, Images, read_tensors, write_tensors
 from .store import Run, load_run
 
-# %% ../nbs/08_judge.ipynb #f6c361b2
+# %% ../nbs/08_judge.ipynb #d62bc389
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     "How a student is trained; defaults are the field's (DC, DSA, DM)."
@@ -59,6 +60,7 @@ class Protocol:
     squared: bool = param(False)           # times the squared temperature, so that gradients keep their size
     truth: float = param(0., 0, 100)       # weight of the cross-entropy to the class number, added to a teacher's loss
     mix: str = param("none", choices=("none", "mixup", "cutmix"))  # pairs of a batch mixed after augmentation, labels alike
+    mirror: bool = param(False)            # the set counts its mirror images too (RCIG); they cost no storage
     rates: tuple = ()                      # learning rates to choose from, by network, on training images held out; (): `lr` as it is
     held_out: float = param(.1, .01, .5)   # share of the training images held out for that, 2,000 images at most
 
@@ -66,19 +68,21 @@ class Protocol:
         validate(self)
         object.__setattr__(self, "per_net", tuple((n, dict(d)) for n, d in self.per_net))      # JSON knows lists only
         object.__setattr__(self, "rates", tuple(map(float, self.rates)))
-        if self.truth and "teacher" not in self.labels: raise ConfigError(f"truth = {self.truth} adds the class numbers to a teacher's labels, but labels = {self.labels!r}; expected truth = 0, or labels = 'teacher'")
+        if self.truth and "teacher" not in self.labels:
+            raise ConfigError(f"truth = {self.truth} adds the class numbers to a teacher's labels, but labels = {self.labels!r}; expected truth = 0, or labels = 'teacher'")
     def for_net(self, net: str) -> "Protocol":
         "The protocol with the exceptions for this network applied."
         from fnmatch import fnmatch
         changes = {k: v for pattern, d in self.per_net if fnmatch(net, pattern) for k, v in d.items()}
         return replace(self, **changes) if changes else self
 
-# %% ../nbs/08_judge.ipynb #ef772fe6
+# %% ../nbs/08_judge.ipynb #6a73b0c7
 STUDENTS = tuple((pattern, dict(optimizer="adamw", lr=1e-3, weight_decay=.05)) for pattern in ("vit*", "timm:*vit*"))  # what differs by network in every protocol of ours
 PROTOCOLS = {
     "quick": Protocol(name="quick", epochs=300, whole_steps=1_000, whole_batch=128, per_net=STUDENTS),
     "dc": Protocol(name="dc", per_net=STUDENTS),
-    "soft": Protocol(name="soft", epochs=300, batch=100, optimizer="adamw", lr=1e-3, weight_decay=.01, schedule="cosine", labels="teacher", loss="kl", temperature=20., squared=True, mix="cutmix", per_net=STUDENTS),
+    "soft": Protocol(name="soft", epochs=300, batch=100, optimizer="adamw", lr=1e-3, weight_decay=.01, schedule="cosine", labels="teacher", loss="kl", temperature=20., squared=True, mix="cutmix",
+                     per_net=STUDENTS),
     "ddranking": Protocol(name="ddranking", rates=(.001, .005, .01, .05, .1), per_net=STUDENTS)}
 
 def get_protocol(
@@ -86,8 +90,8 @@ def get_protocol(
     **changes,         # fields that differ
 ) -> Protocol:
     "A protocol by name, with changes; a changed one is renamed so that tables do not mix it up."
-    if not isinstance(protocol, Protocol): p = load_protocol(protocol) if str(protocol).endswith(".json") else find(PROTOCOLS, protocol, "protocol", "Or a file of one: NAME.json.")
-    else: p = protocol
+    if isinstance(protocol, Protocol): p = protocol
+    else: p = load_protocol(protocol) if str(protocol).endswith(".json") else find(PROTOCOLS, protocol, "protocol", "Or a file of one: NAME.json.")
     if not changes: return p
     q = override(p, **({"rates": ()} if "lr" in changes else {}), **changes)     # a rate that is named is not searched
     return q if q == p or "name" in changes else replace(q, name=f"{p.name}*")
@@ -151,7 +155,7 @@ def squared_error(logits: Tensor, labels: Tensor, weights=None) -> Tensor:
 def _weighted(loss, weights):
     return loss.mean() if weights is None else (loss*weights).mean()
 
-# %% ../nbs/08_judge.ipynb #170efbf8
+# %% ../nbs/08_judge.ipynb #b72b62e1
 def mixed(
     x: Tensor,                   # B x c x H x W
     how: str,                    # "none", "mixup" or "cutmix"
@@ -174,6 +178,14 @@ def _box(n, share, generator):
     "A side of the box: sqrt(1 - share) of n pixels, its centre anywhere, cut at the border."
     at, half = int(torch.randint(n, (), generator=generator)), int(n*(1 - share)**.5)//2
     return max(0, at - half), min(n, at + half)
+
+def with_mirror(b: Batch) -> Batch:
+    "Images and their mirror images, labels alike."
+    return Batch(torch.cat([b.images, b.images.flip(-1)]), torch.cat([b.labels, b.labels]), None if b.weights is None else torch.cat([b.weights, b.weights]))
+
+def batches_of(source, p: Protocol, rng) -> Iterator[Batch]:
+    "An epoch's batches, with mirror images if the protocol counts them."
+    for b in source.epoch(max(1, p.batch//2) if p.mirror else p.batch, rng): yield with_mirror(b) if p.mirror else b
 
 @torch.no_grad()
 def taught(
@@ -208,7 +220,7 @@ def lesson_loss(
     if p.squared: loss = loss*T**2
     return loss + p.truth*soft_cross_entropy(logits, truth, weights) if led and p.truth else loss
 
-# %% ../nbs/08_judge.ipynb #068d8de9
+# %% ../nbs/08_judge.ipynb #e380e4ce
 def train_by(
     p: Protocol,
     net,               # what has `parameters()` and `train()`: a network, or several with stacked weights
@@ -258,7 +270,7 @@ def train_student(
         x, y, truth, w = taught(p, b, dsa, aug, net.n_classes, teacher)
         if forward is not None: x = x.contiguous(memory_format=torch.channels_last)
         return lesson_loss(p, logits_for(p, net if forward is None else forward, x), y, truth, w)
-    yield from train_by(p, net, lambda: source.epoch(p.batch, rng), loss, epochs)
+    yield from train_by(p, net, lambda: batches_of(source, p, rng), loss, epochs)
 
 # %% ../nbs/08_judge.ipynb #73bd6c20
 @torch.no_grad()
@@ -275,7 +287,7 @@ def test_net(
         right, loss = right + (logits.argmax(1) == y).sum(), loss + F.cross_entropy(logits, y, reduction="sum")
     return float(right)/len(data.y_test), float(loss)/len(data.y_test)
 
-# %% ../nbs/08_judge.ipynb #fd98fd66
+# %% ../nbs/08_judge.ipynb #e4dab7e0
 def for_artifact(
     p: Protocol,
     distilled: Distilled,
@@ -288,6 +300,8 @@ def for_artifact(
     if p.student == "own": p = override(p, **{k: v for k, v in own.items() if k not in asked})
     if lr := distilled.recipe.get("student_lr"): p = replace(p, lr=float(lr))
     if brings_rate(p, distilled, asked) and "rates" not in asked: p = replace(p, rates=())      # what it brings is not searched
+    if p.loss == "kl" and p.labels == "own" and loss == "mse":
+        raise ConfigError("loss = 'kl' wants labels that are probabilities; this artifact's are regression targets. Expected loss = 'auto' or 'mse', or labels = 'hard' or 'teacher'")
     return replace(p, loss=loss) if p.loss == "auto" else p
 
 def brings_rate(p: Protocol, distilled: Distilled, asked=()) -> bool:
@@ -380,10 +394,10 @@ def whole_source(
     if p.whole_steps: return Steps(source, 20), q, max(1, p.whole_steps//20), 20*p.whole_batch
     return source, q, p.whole_epochs, len(data.y_train)
 
-# %% ../nbs/08_judge.ipynb #fbc32e37
+# %% ../nbs/08_judge.ipynb #fe00e148
 def _said(p):
     "The protocol as the cache's key; fields that came later count where they say something, so that older caches stay good."
-    later, plain = ("loss", "steps", "warmup", "floor", "student", "teacher", "teachers", "temperature", "squared", "truth", "mix", "rates", "held_out"), Protocol()
+    later, plain = ("loss", "steps", "warmup", "floor", "student", "teacher", "teachers", "temperature", "squared", "truth", "mix", "mirror", "rates", "held_out"), Protocol()
     return {k: v for k, v in asdict(p).items() if k not in later or v != getattr(plain, k)}
 
 def _key(kind, data, net, seed, p, **more) -> str:
@@ -433,7 +447,7 @@ def _chosen(source_of, data, nets, p, images, epochs=None, root=None, together="
     best = lambda net: max((lr for n, lr in asked if n == net), key=lambda lr: scores[net, lr])
     return replace(p, rates=(), per_net=(*p.per_net, *((net, dict(lr=best(net))) for net in dict.fromkeys(nets))))
 
-# %% ../nbs/08_judge.ipynb #93e61bdb
+# %% ../nbs/08_judge.ipynb #43f527b4
 @dataclass(frozen=True)
 class Student:
     "A student to train and to test."
@@ -454,13 +468,14 @@ class Student:
     def fresh(self) -> nn.Module: "The network before its first step."; return make_net(self.net, self.data, generator=generator(self.seed, "student", self.net)).to(self.data.device)
     def row(self, accuracy, loss, seconds, epochs, steps) -> dict:
         return dict(self.base, net=self.net, seed=self.seed, accuracy=accuracy, loss=loss, epoch_images=self.images, seconds=round(seconds, 2), epochs=epochs, steps=steps, lr=self.p.lr,
-                    augment=" + ".join([self.strategy or "none"] + [self.p.mix]*(self.p.mix != "none")), protocol=self.p.name, optimizer=self.p.optimizer, space=self.data.space.kind)
+                    augment=" + ".join([self.strategy or "none"] + [self.p.mix]*(self.p.mix != "none") + ["mirror"]*self.p.mirror), protocol=self.p.name, optimizer=self.p.optimizer, space=self.data.space.kind)
 
 def _students(source_of, data, jobs, p, base, images, epochs=None, root=None):
     "A student for each (net, seed) of `jobs`; teachers are trained or read first, and kept below `root`."
-    out, teachers = [], {}
+    out, teachers, shown = [], {}, images
     for net, seed in jobs:
         q = p.for_net(net)
+        images = shown*(2 if q.mirror else 1)
         if net not in teachers: teachers[net] = (yield from _teacher(net, data, q, images, root)) if "teacher" in q.labels else (None, {})
         teacher, more = teachers[net]
         if q.lr != p.lr and base.get("lr_from") != "held out": more = more | dict(lr_from="network")

@@ -1,12 +1,14 @@
 """Sets that others distilled, in the layouts of their releases, written here without any code of ours: they load, are judged, and nothing in them runs."""
 import pickle, subprocess, sys
+from dataclasses import replace
 from pathlib import Path
 import msgpack, numpy as np, pytest, torch
 import torch.nn as nn
 from PIL import Image
 from conftest import DD_NB, run
-from dd_nb import beside, evaluate, fair_table, load_data, load_foreign, paired, save_foreign, scores
-from dd_nb.core import ArtifactError, generator
+from dd_nb import beside, evaluate, fair_table, load_data, load_foreign, paired, save_foreign, scores, tune
+from dd_nb.core import ArtifactError, DDError, generator
+from dd_nb.data import Space
 from dd_nb.cli import app
 from dd_nb.artifacts.factorized import Factorized, budget
 from dd_nb.artifacts.generator import Generator
@@ -100,6 +102,27 @@ def test_whitened_images_are_tested_on_whitened_ones(data, real, tmp_path):
     assert torch.allclose(right.pictures(), data.space.decode(real[0]), atol=1e-4) and not torch.allclose(wrong.pictures(), data.space.decode(real[0]), atol=.1)
     a, b = (evaluate(d, data, "mlp", 2, epochs=60, progress=False) for d in (right, wrong))
     assert set(a.space) == {"zca"} and set(b.space) == {"meanstd"} and a.accuracy.mean() > b.accuracy.mean()
+
+def test_grey_bases_of_colour_images(data, tmp_path):
+    "HaBa's single-channel release: bases of one channel, images of three; its images are those of PyTorch's own layers."
+    rgb = replace(data, x_train=data.x_train.expand(-1, 3, -1, -1).contiguous(), x_test=data.x_test.expand(-1, 3, -1, -1).contiguous(), space=Space("meanstd", (.3, .3, .3), (.4, .4, .4)))
+    class Grey(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.enc, self.dec, self.scale, self.shift = nn.Conv2d(1, 3, 3), nn.ConvTranspose2d(3, 3, 3), nn.Parameter(torch.randn(1, 3, 6, 6)), nn.Parameter(torch.randn(1, 3, 6, 6))
+    torch.manual_seed(0)
+    bases, styles = torch.randn(30, 1, 8, 8), nn.ModuleList([Grey() for _ in range(5)])
+    torch.save(bases, tmp_path/"images_best.pt"); torch.save(nn.DataParallel(styles).state_dict(), tmp_path/"weights_best.pt")
+    d = load_foreign(tmp_path, rgb, space="normalised", lr="protocol")
+    with torch.no_grad(): theirs = torch.stack([s.dec(s.scale*s.enc(bases) + s.shift) for s in styles], 1).flatten(0, 1)
+    assert torch.allclose(d.materialize().images, theirs, atol=1e-5) and d.materialize().labels.tolist() == [k for k in range(10) for _ in range(15)]
+    assert d.n_floats == 30*64 + sum(p.numel() for p in styles.parameters()) and "student_lr" not in d.recipe
+
+@pytest.mark.parametrize("extra, call", [("optuna", lambda p, d: tune("random", d, trials=1, epochs=1)), ("msgpack", lambda p, d: load_foreign(p, d, space="normalised"))])
+def test_what_is_not_installed_is_named(extra, call, data, tmp_path, monkeypatch):
+    (tmp_path/"checkpoint_1").write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, extra, None)
+    with pytest.raises(DDError, match=r"pip install 'dd-nb\[(tune|foreign)\]'"): call(tmp_path/"checkpoint_1", data)
 
 # what runs as it is opened, if anything unpickles it
 class Boom:

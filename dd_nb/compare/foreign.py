@@ -6,14 +6,13 @@
 __all__ = ['IMAGES', 'LABELS', 'PICTURES', 'SPACES', 'STUDENTS_OF', 'LAYOUTS', 'read_pt', 'read_flax', 'read_npz', 'as_space',
            'load_foreign', 'save_foreign']
 
-# %% ../../nbs/compare/foreign.ipynb #f5124d55
+# %% ../../nbs/compare/foreign.ipynb #af998e33
 import csv, io, json, os, re, shutil, tempfile
 from contextlib import nullcontext
 from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-import torch.nn.functional as F
 from ..core import ArtifactError, ConfigError, StoreError, atomic_write, storing
 from ..data import Space, load_data
 from ..distilled import Distilled, Images
@@ -101,7 +100,7 @@ def _read_file(path, pick, hallucinators=None):
     if f := _sibling(path, "lr_TAG", "syn_lr_TAG"): more["lr"] = float(torch.as_tensor(read_pt(f)).mean())
     return x, y, dict(layout="images") | more
 
-# %% ../../nbs/compare/foreign.ipynb #0cec9746
+# %% ../../nbs/compare/foreign.ipynb #b09da89e
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 def _class_of(name, classes):
@@ -119,8 +118,8 @@ def _read_folder(folder, data):
     ids = [_class_of(p.name, data.classes) for p in subs]
     if not subs: raise ArtifactError(f"{folder} has no class folders and no images_best.pt; expected {data.n_classes} folders of pictures, or the files of a release")
     if None in ids:
-        if len(subs) != data.n_classes or any(i is not None for i in ids): raise ArtifactError(f"folder {subs[ids.index(None)].name!r} in {folder} is no class of {data.name}; expected names or numbers: {', '.join(f'{i}_{c}' for i, c in enumerate(data.classes[:6]))}, ...")
-        raise ArtifactError(f"folders in {folder} ({', '.join(p.name for p in subs[:4])}, ...) are no classes of {data.name} by name; rename them to {', '.join(f'{i}_{c}' for i, c in enumerate(data.classes[:4]))}, ...: their order cannot be guessed")
+        names = ", ".join(f"{i}_{c}" for i, c in enumerate(data.classes[:4]))
+        raise ArtifactError(f"folder {subs[ids.index(None)].name!r} in {folder} is no class of {data.name}; expected names or numbers ({names}, ...): the order of other names cannot be guessed")
     if len(set(ids)) < len(ids): raise ArtifactError(f"two folders in {folder} are the same class of {data.name}: {', '.join(p.name for p, i in zip(subs, ids) if ids.count(i) > 1)}")
     soft = folder/"labels.csv"
     said = {r[0]: [float(v) for v in r[1:]] for r in csv.reader(soft.read_text().splitlines()[1:])} if soft.is_file() else None
@@ -129,14 +128,15 @@ def _read_folder(folder, data):
             try:
                 with Image.open(f) as im: x = np.asarray(im.convert("L" if data.shape[0] == 1 else "RGB"))
             except (UnidentifiedImageError, OSError) as e: raise ArtifactError(f"{f} cannot be read as a picture ({e}); take it out or get it again") from None
-            if x.shape[:2] != tuple(data.shape[1:]): raise ArtifactError(f"{f} is {x.shape[0]} x {x.shape[1]}, but {data.name} has {data.shape[1]} x {data.shape[2]}; load the data at that size, or resize the pictures")
+            if x.shape[:2] != tuple(data.shape[1:]):
+                raise ArtifactError(f"{f} is {x.shape[0]} x {x.shape[1]}, but {data.name} has {data.shape[1]} x {data.shape[2]}; load the data at that size, or resize the pictures")
             key = f"{sub.name}/{f.name}"
             if said is not None and key not in said: raise ArtifactError(f"{soft} has no line for {key}")
             rows.append((torch.from_numpy(x.reshape(*x.shape[:2], -1).copy()).permute(2, 0, 1), said[key] if said else k))
     if not rows: raise ArtifactError(f"the class folders in {folder} hold no pictures ({', '.join(PICTURES)})")
     return torch.stack([r[0] for r in rows]), torch.tensor([r[1] for r in rows]), dict(layout="folder")
 
-# %% ../../nbs/compare/foreign.ipynb #237f3ec8
+# %% ../../nbs/compare/foreign.ipynb #0243d478
 SPACES = """  "normalised"     by the data set's own mean and standard deviation, as DC, DSA, DM and MTT without --zca do
   (mean, std)      by other constants, e.g. CIFAR-10's for CIFAR-100 in MTT
   "zca"            whitened from [0, 1] with eps 0.1, as MTT and HaBa with --zca do ("zca:EPS" for another)
@@ -152,12 +152,13 @@ def as_space(
     if space is None:
         lo, hi = float(x.min()), float(x.max())
         guess = "They could be pixels." if lo >= 0 and hi <= 1 else "They are no pixels in 0..1: normalised, or whitened; numbers cannot tell which."
-        raise ArtifactError(f"the file does not say in what space its pixels live; values run from {lo:.2f} to {hi:.2f}, mean {float(x.float().mean()):.2f}, standard deviation {float(x.float().std()):.2f}. {guess} Say space=\n{SPACES}\nAs a network is tested on "
-                            "images treated alike, the wrong answer costs accuracy without a sign. The release's command line (--zca?) or README says it")
+        raise ArtifactError(f"the file does not say in what space its pixels live; values run from {lo:.2f} to {hi:.2f}, mean {float(x.float().mean()):.2f}, standard deviation {float(x.float().std()):.2f}. "
+            f"{guess} Say space=\n{SPACES}\nAs a network is tested on images treated alike, the wrong answer costs accuracy without a sign. The release's command line (--zca?) or README says it")
     if isinstance(space, Space): return space, False
     if isinstance(space, (tuple, list)):
         mean, std = (tuple(float(v) for v in np.atleast_1d(s)) for s in space)
-        if not len(mean) == len(std) == data.shape[0] or min(std) <= 0: raise ConfigError(f"space = {space}: expected (mean, std), {data.shape[0]} numbers each, std above 0")
+        if not len(mean) == len(std) == data.shape[0] or min(std) <= 0:
+            raise ConfigError(f"space = {space}: expected (mean, std), {data.shape[0]} numbers each, std above 0")
         return Space("meanstd", mean, std), False
     if space == "pixels": return data.space, True
     if space == "normalised":
@@ -173,7 +174,8 @@ def _as_images(x, shape, path) -> Tensor:
     if x.dim() == 5: x = x.flatten(0, 1)                                  # C x ipc x ...
     if x.dim() == 3 and c == 1: x = x[:, None]
     if x.dim() == 4 and tuple(x.shape[1:]) != (c, h, w) and tuple(x.shape[1:]) == (h, w, c): x = x.permute(0, 3, 1, 2)
-    if x.dim() != 4 or tuple(x.shape[1:]) != (c, h, w): raise ArtifactError(f"{path} holds images of shape {'x'.join(map(str, x.shape[1:]))}, but the data have {c}x{h}x{w}; name the data they were made from, at that size")
+    if x.dim() != 4 or tuple(x.shape[1:]) != (c, h, w):
+        raise ArtifactError(f"{path} holds images of shape {'x'.join(map(str, x.shape[1:]))}, but the data have {c}x{h}x{w}; name the data they were made from, at that size")
     return x.contiguous()
 
 def _as_labels(y, n, data, kind, path) -> tuple:
@@ -188,10 +190,12 @@ def _as_labels(y, n, data, kind, path) -> tuple:
         return y, None, False
     y = y.float()
     shares = bool((y >= 0).all()) and torch.allclose(y.sum(1), torch.ones(n), atol=1e-4)
-    if kind is None and not shares: raise ArtifactError(f"{path}: learned labels run from {float(y.min()):.2f} to {float(y.max()):.2f} and are no probabilities. Say labels=\"targets\" if students learned them by squared error (RCIG, FRePo, KIP), labels=\"logits\" if by "
-        "cross-entropy after a softmax (DATM)")
+    if kind is None and not shares:
+        raise ArtifactError(f"{path}: learned labels run from {float(y.min()):.2f} to {float(y.max()):.2f} and are no probabilities. Say labels=\"targets\" if students learned them by squared error "
+            "(RCIG, FRePo, KIP), labels=\"logits\" if by cross-entropy after a softmax (DATM)")
     if kind not in (None, "targets", "logits", "probabilities"): raise ConfigError(f"labels = {kind!r}; expected targets, logits or probabilities")
-    if kind == "probabilities" and not shares: raise ArtifactError(f"{path}: labels=\"probabilities\" was said, but rows sum to {float(y.sum(1).min()):.2f} .. {float(y.sum(1).max()):.2f}")
+    if kind == "probabilities" and not shares:
+        raise ArtifactError(f"{path}: labels=\"probabilities\" was said, but rows sum to {float(y.sum(1).min()):.2f} .. {float(y.sum(1).max()):.2f}")
     if kind in (None, "probabilities") and bool(((y == 0) | (y == 1)).all()): return y.argmax(1), None, False
     return None, y.softmax(1) if kind == "logits" else y, kind == "targets"
 
@@ -205,10 +209,10 @@ def _by_class(x, hard, soft, C, path):
     order = k.argsort(stable=True)
     return x[order], None if soft is None else soft[order]
 
-# %% ../../nbs/compare/foreign.ipynb #8a8f488a
+# %% ../../nbs/compare/foreign.ipynb #29ab94d8
 def _frepo_steps(n): return next((s for m, s in ((10, 1_000), (100, 2_000), (200, 20_000), (500, 5_000), (1_000, 10_000)) if n <= m), 40_000)
-_regression = lambda lr, batch, steps: dict(loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment="auto")
-STUDENTS_OF = dict(rcig=lambda n: _regression(1e-4, 256, 1_000 if n == 10 else 2_000), frepo=lambda n: _regression(3e-4, 500, _frepo_steps(n)))  # how they train students, by number of images
+_regression = lambda lr, batch, steps, **more: dict(more, loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment="auto")
+STUDENTS_OF = dict(rcig=lambda n, data: _regression(1e-4, 256, 1_000 if n == 10 else 2_000, mirror=data.flip and n <= 1_000), frepo=lambda n, data: _regression(3e-4, 500, _frepo_steps(n)))  # how they train students, by number of images
 
 def load_foreign(
     path,                # file, folder, or several files whose images are put one after the other
@@ -228,12 +232,14 @@ def load_foreign(
         if not p.exists(): raise ArtifactError(f"no file or folder {p}; expected what a release holds: .pt, .npz, a flax checkpoint, or class folders of pictures")
     parts = [_read(p, data, pick, hallucinators) for p in paths]
     more, where = parts[0][2], paths[0]
-    if any(p[2]["layout"] != more["layout"] for p in parts): raise ArtifactError(f"these files have different layouts: {', '.join(p.name + ' ' + q[2]['layout'] for p, q in zip(paths, parts))}")
+    if any(p[2]["layout"] != more["layout"] for p in parts):
+        raise ArtifactError(f"these files have different layouts: {', '.join(p.name + ' ' + q[2]['layout'] for p, q in zip(paths, parts))}")
     own = more.get("said", {})
     space, method = space if space is not None else own.get("space"), method or own.get("method")
     lr = lr if lr is not None else more.get("lr", own.get("lr"))
-    if lr is None and more["layout"] in ("mtt", "haba"): raise ArtifactError(f"{where} is in the layout of {'HaBa' if more['layout'] == 'haba' else 'MTT'}, whose students take the step size learned with the images; the files do not hold it, the log does (Synthetic_LR). Say lr=0.0123, or lr=\"protocol\" to "
-        "leave it to the protocol")
+    if lr is None and more["layout"] in ("mtt", "haba"):
+        raise ArtifactError(f"{where} is in the layout of {'HaBa' if more['layout'] == 'haba' else 'MTT'}, whose students take the step size learned with the images; "
+            "the files do not hold it, the log does (Synthetic_LR). Say lr=0.0123, or lr=\"protocol\" to leave it to the protocol")
     recipe = dict(method=method or f"foreign ({more['layout']})", data=data.name, file=where.name) | own.get("recipe", {})
     if lr not in (None, "protocol"):
         if not 0 < float(lr) <= 10: raise ConfigError(f"lr = {lr!r}; expected a step size above 0, at most 10, or \"protocol\"")
@@ -242,17 +248,21 @@ def load_foreign(
     x = torch.cat([_as_images(p[0], data.shape, q) for p, q in zip(parts, paths)])
     y = None if any(p[1] is None for p in parts) else torch.cat([p[1] for p in parts])
     if y is None:
-        if labels != "order" or len(x) % data.n_classes: raise ArtifactError(f"{where} holds {len(x)} images and no labels; expected labels beside them (labels_*.pt), or labels=\"order\" if they stand class by class, as many of each of the {data.n_classes} classes")
+        if labels != "order" or len(x) % data.n_classes:
+            raise ArtifactError(f"{where} holds {len(x)} images and no labels; expected labels beside them (labels_*.pt), or labels=\"order\" if they stand class by class, "
+                f"as many of each of the {data.n_classes} classes")
         y, labels = torch.arange(data.n_classes).repeat_interleave(len(x)//data.n_classes), None
     if x.dtype == torch.uint8: x, space = x.float()/255, "pixels"
     x = x.float()
     if not x.isfinite().all() or y.is_floating_point() and not y.isfinite().all(): raise ArtifactError(f"{where} holds values that are no numbers (NaN or infinite); this set cannot train anything")
     space, raw = as_space(space, x, data)
-    if raw and (x.min() < -1e-3 or x.max() > 1 + 1e-3): raise ArtifactError(f"space = \"pixels\" was said, but values run from {float(x.min()):.2f} to {float(x.max()):.2f}; expected 0 to 1")
+    if raw and (x.min() < -1e-3 or x.max() > 1 + 1e-3):
+        raise ArtifactError(f"space = \"pixels\" was said, but values run from {float(x.min()):.2f} to {float(x.max()):.2f}; expected 0 to 1")
     hard, soft, targets = _as_labels(y, len(x), data, labels or own.get("labels") or ("targets" if method in STUDENTS_OF else None), where)
     x, soft = _by_class(space.encode(x) if raw else x, hard, soft, data.n_classes, where)
-    student = student or recipe.get("student") or (STUDENTS_OF[method](len(x)) if method in STUDENTS_OF else dict(loss="mse") if targets else None)
-    if student: recipe["student"] = student | (dict(loss="mse") if targets else {})
+    student = student or recipe.get("student") or (STUDENTS_OF[method](len(x), data) if method in STUDENTS_OF else {})
+    if targets: student = student | dict(loss="mse")
+    if student: recipe["student"] = student
     d = Images(space, data.shape, data.classes, len(x)//data.n_classes, recipe, soft=soft is not None)
     with torch.no_grad():
         d.images.copy_(x)
@@ -268,7 +278,8 @@ def _read(path, data, pick, hallucinators):
     if note.is_file():
         try: said = json.loads(note.read_text())["dd_nb"]
         except (ValueError, KeyError, OSError) as e: raise ArtifactError(f"{note} is damaged ({e!r}); delete it and say by hand what it said (space, lr, labels)") from None
-        if said["classes"] != data.classes: raise ArtifactError(f"{path} was made from {said['recipe'].get('data')} with classes {', '.join(said['classes'][:4])}, ...; {data.name} has {', '.join(data.classes[:4])}, ...")
+        if said["classes"] != data.classes:
+            raise ArtifactError(f"{path} was made from {said['recipe'].get('data')} with classes {', '.join(said['classes'][:4])}, ...; {data.name} has {', '.join(data.classes[:4])}, ...")
         found[2]["said"] = said | dict(space="pixels" if found[2]["layout"] == "folder" else _stored_space(said["space"], data))
     return found
 
@@ -276,13 +287,14 @@ def _stored_space(d, data):
     s = Space.from_dict(d)
     return data.with_zca(s.eps).space if s.kind == "zca" else s
 
-# %% ../../nbs/compare/foreign.ipynb #5021dec8
+# %% ../../nbs/compare/foreign.ipynb #eaa5984a
 def _factorized(bases, state, data, space, recipe, student, path) -> Factorized:
     "HaBa's bases and hallucinators; `j.enc`, `j.scale`, `j.shift`, `j.dec` of the release."
     state = {k.removeprefix("module."): v for k, v in state.items()} if isinstance(state, dict) else {}
     n = 1 + max((int(m[1]) for k in state if (m := re.fullmatch(r"(\d+)\.enc\.weight", k))), default=-1)
     keys = {"enc.weight": "enc_weight", "enc.bias": "enc_bias", "scale": "scale", "shift": "shift", "dec.weight": "dec_weight", "dec.bias": "dec_bias"}
-    if not n or any(f"{j}.{k}" not in state for j in range(n) for k in keys): raise ArtifactError(f"{path}: the hallucinators' file has keys {', '.join(list(state)[:8]) or 'none'}; expected 0.enc.weight, 0.enc.bias, 0.scale, 0.shift, 0.dec.weight, 0.dec.bias, 1.enc.weight, ...")
+    if not n or any(f"{j}.{k}" not in state for j in range(n) for k in keys):
+        raise ArtifactError(f"{path}: the hallucinators' file has keys {', '.join(list(state)[:8]) or 'none'}; expected 0.enc.weight, 0.enc.bias, 0.scale, 0.shift, 0.dec.weight, 0.dec.bias, 1.enc.weight, ...")
     (mid, c_in, k, _), (c, h, w) = state["0.enc.weight"].shape, data.shape
     bases = _as_images(bases, (c_in, h, w), path).float()
     if len(bases) % data.n_classes: raise ArtifactError(f"{path} holds {len(bases)} bases, which is no multiple of {data.n_classes} classes")
@@ -294,12 +306,13 @@ def _factorized(bases, state, data, space, recipe, student, path) -> Factorized:
         for theirs, ours in keys.items():
             p = getattr(d.hallucinators, ours)
             new = torch.stack([state[f"{j}.{theirs}"].float() for j in range(n)])
-            if new.numel() != p.numel(): raise ArtifactError(f"{path}: {theirs} of a hallucinator has shape {tuple(new.shape[1:])}; expected {tuple(p.shape[1:])} for images of {'x'.join(map(str, data.shape))}")
+            if new.numel() != p.numel():
+                raise ArtifactError(f"{path}: {theirs} of a hallucinator has shape {tuple(new.shape[1:])}; expected {tuple(p.shape[1:])} for images of {'x'.join(map(str, data.shape))}")
             p.copy_(new.view_as(p))
     if not all(t.isfinite().all() for t in d.parameters()): raise ArtifactError(f"{path} holds values that are no numbers (NaN or infinite)")
     return d
 
-# %% ../../nbs/compare/foreign.ipynb #f81a2733
+# %% ../../nbs/compare/foreign.ipynb #8f46f032
 LAYOUTS = dict(dc="a .pt as DC, DSA and DM write it: data = [[images, labels]]", mtt="a folder with images_best.pt and labels_best.pt", npz="arrays x_proto (N x H x W x c) and y_proto, as RCIG and FRePo name them", png="class folders of 8-bit pictures")
 
 def save_foreign(
@@ -315,8 +328,9 @@ def save_foreign(
     with torch.no_grad(): b = distilled.materialize(ipc)
     if b.weights is not None: raise ArtifactError(f"{distilled} weighs its images; none of the plain layouts holds weights")
     x, y = (t.detach().cpu().clone() for t in (b.images, b.labels))
-    note = dict(space=distilled.space.to_dict(), classes=distilled.classes, labels=None if not y.is_floating_point() else "targets" if (distilled.recipe.get("student") or {}).get("loss") == "mse" else "probabilities",
-                recipe=distilled.recipe, usage=distilled.usage, lr=distilled.recipe.get("student_lr", "protocol"))
+    kind = "targets" if (distilled.recipe.get("student") or {}).get("loss") == "mse" else "probabilities"
+    note = dict(space=distilled.space.to_dict(), classes=distilled.classes, labels=kind if y.is_floating_point() else None, recipe=distilled.recipe, usage=distilled.usage,
+                lr=distilled.recipe.get("student_lr", "protocol"))
     if layout == "png" and path.suffix: raise ConfigError(f"{path} looks like a file; layout png writes a folder")
     if layout in ("mtt", "png"): return _into_folder(path, lambda tmp: _files(tmp, layout, distilled, x, y), note)
     atomic_write(path, (lambda tmp: torch.save(dict(data=[[x, y]], accs_all_exps={}), tmp)) if layout == "dc" else _npz_bytes(x, y), "a distilled data set")
@@ -330,7 +344,8 @@ def _npz_bytes(x, y):
 
 def _into_folder(path, fill, note):
     "A folder that is whole or absent."
-    if path.exists() and (not path.is_dir() or any(path.iterdir())): raise StoreError(f"{path} exists and is not empty; choose another folder, or empty it: images of two sets must not mix")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise StoreError(f"{path} exists and is not empty; choose another folder, or empty it: images of two sets must not mix")
     with storing(path, "a distilled data set"):
         path.parent.mkdir(parents=True, exist_ok=True)
         tmp = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))

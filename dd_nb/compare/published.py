@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FOLDER', 'DATA_NAMES', 'NET_NAMES', 'published', 'beside']
 
-# %% ../../nbs/compare/published.ipynb #96ba7c22
+# %% ../../nbs/compare/published.ipynb #ba156588
 import csv
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 import dd_nb
-from ..core import ConfigError, UnknownName, find
+from ..core import ConfigError, find
 from .scores import fair_table
 
 # %% ../../nbs/compare/published.ipynb #406939fd

@@ -140,7 +140,7 @@ def scores(distilled, data=None, nets=("convnet",), seeds=5, protocol="ddranking
     "Train the students (`score_runs`, which says what the arguments are) and score them."
     return score_table(score_runs(distilled, data, nets, seeds, protocol, **kwargs), w, g)
 
-# %% ../../nbs/compare/scores.ipynb #11f987d8
+# %% ../../nbs/compare/scores.ipynb #181129e8
 def paired(
     table,                # DataFrame from `evaluate`, of at least two artifacts
     a: str, b: str,       # the two, as in column `by`
@@ -159,10 +159,13 @@ def _pairs(table, a, b, by, on):
         if k not in set(table[by]): raise ConfigError(f"no {by} {k!r} in the table; there is {', '.join(map(str, dict.fromkeys(table[by])))}")
     on, where, out = [*on, *(["distil_seed"] if "distil_seed" in table and "distil_seed" not in on else [])], [c for c in ("net", "data", "ipc", "protocol") if c in table and c != by], []
     for key, part in table[table[by].isin((a, b))].groupby(where, sort=False, dropna=False):
-        if part.duplicated([by, *on]).any(): raise ConfigError(f"{dict(zip(where, key))}: several students of one {' and '.join(on)}; expected one of each, or more columns in `on`")
+        if part.duplicated([by, *on]).any():
+            raise ConfigError(f"{dict(zip(where, key))}: several students of one {' and '.join(on)}; expected one of each, or more columns in `on`")
         wide = part.pivot(index=on, columns=by, values="accuracy")
         if a not in wide or b not in wide: continue                    # only one of them was judged here
-        if wide.isna().any().any(): raise ConfigError(f"{dict(zip(where, key))}: {a} and {b} were not judged with the same seeds ({sorted(part[part[by] == a].seed)} and {sorted(part[part[by] == b].seed)}); judge both with the same, or leave seeds out")
+        if wide.isna().any().any():
+            seeds = " and ".join(str(sorted(part[part[by] == k].seed)) for k in (a, b))
+            raise ConfigError(f"{dict(zip(where, key))}: {a} and {b} were not judged with the same seeds ({seeds}); judge both with the same, or leave seeds out")
         d, n = (wide[a] - wide[b]).to_numpy(), len(wide)
         mean, half = interval(d)
         sd = d.std(ddof=1) if n > 1 else float("nan")

@@ -6,7 +6,7 @@
 __all__ = ['FORM', 'SHARE', 'Stacked', 'grouped', 'draw_all', 'taught_all', 'batches_of_all', 'student_bytes', 'free_bytes',
            'fitting', 'alike', 'stackable', 'train_stack', 'stacked']
 
-# %% ../../nbs/compare/stack.ipynb #c53512da
+# %% ../../nbs/compare/stack.ipynb #762be859
 import copy, gc, itertools, time
 from types import SimpleNamespace
 import torch
@@ -17,7 +17,7 @@ from ..core import NetError, generator
 from ..augment import DSA, Draw
 from ..nets import ConvNet, Net, pad28
 from ..distilled import Batch, Distilled
-from ..judge import _pays, lesson_loss, logits_for, one_by_one, register_together, taught, test_net, train_by
+from ..judge import _pays, batches_of, lesson_loss, logits_for, one_by_one, register_together, taught, test_net, train_by
 
 # %% ../../nbs/compare/stack.ipynb #53e229bd
 FORM = "auto"  # "grouped" (ConvNets only), "vmap" (any network without dropout), or what fits: grouped for ConvNets
@@ -71,7 +71,7 @@ def grouped(
         return torch.baddbmm(p["head.bias"][:, None].to(z.dtype), z, p["head.weight"].transpose(1, 2).to(z.dtype))
     return forward
 
-# %% ../../nbs/compare/stack.ipynb #88b79951
+# %% ../../nbs/compare/stack.ipynb #a2140b9c
 def draw_all(
     dsa: DSA,
     rngs: list,  # one generator a student
@@ -104,10 +104,10 @@ def batches_of_all(
     rngs: list,  # one generator a student
 ):
     "An epoch of every student at once: batches (K, B, ...)."
-    sources, size = [s.source for s in students], students[0].p.batch
-    if not all(isinstance(s, Distilled) and type(s).epoch is Distilled.epoch for s in sources):
+    sources, p = [s.source for s in students], students[0].p
+    if p.mirror or not all(isinstance(s, Distilled) and type(s).epoch is Distilled.epoch for s in sources):
         stack = lambda parts: None if parts[0] is None else torch.stack(parts)
-        for parts in zip(*(s.epoch(size, g) for s, g in zip(sources, rngs)), strict=True): yield Batch(*map(stack, zip(*(tuple(p) for p in parts))))
+        for parts in zip(*(batches_of(s, p, g) for s, g in zip(sources, rngs)), strict=True): yield Batch(*map(stack, zip(*(tuple(p) for p in parts))))
         return
     kinds = list({id(s): s for s in sources}.values())
     full = [k.materialize() for k in kinds]
@@ -115,7 +115,7 @@ def batches_of_all(
     weights = None if full[0].weights is None else torch.stack([f.weights for f in full])
     who = torch.tensor([[id(k) for k in kinds].index(id(s)) for s in sources])[:, None].to(images.device)
     order = torch.stack([torch.randperm(images.shape[1], generator=g) for g in rngs]).to(images.device)
-    for i in order.split(size, 1): yield Batch(images[who, i], labels[who, i], None if weights is None else weights[who, i])
+    for i in order.split(p.batch, 1): yield Batch(images[who, i], labels[who, i], None if weights is None else weights[who, i])
 
 # %% ../../nbs/compare/stack.ipynb #8f551a95
 SHARE = .6  # of the free memory that a stack may take
