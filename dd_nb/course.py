@@ -397,6 +397,83 @@ def _(loss):
     compare(loss(p, t), sq.sum(1).mean()/2, "your loss", {"you average over the classes too; they are summed": sq.mean()/2, "you sum over the images; they are averaged": sq.sum()/2, "you forgot the half": sq.sum(1).mean()})
     return "half the squared error, summed over classes, averaged over images."
 
+# %% ../nbs/sharing/course.ipynb #c26aa8b0
+@exercise("6.1")
+def _(condition):
+    y, z = torch.tensor([2, 0]), _some(30, 2, 3)
+    want = torch.cat([F.one_hot(y, 4).float(), z], 1)
+    compare(condition(y, z, 4), want, "your input", {"class first, then chance": torch.cat([z, F.one_hot(y, 4).float()], 1)} )
+    return "class and chance, side by side."
+
+@exercise("6.2")
+def _(balanced):
+    g = generator(0, "balanced")
+    draws = [answered(balanced(23, 5, g), "your labels").long() for _ in range(3)]
+    for d in draws:
+        need(d.shape == (23,), f"you give {tuple(d.shape)} labels; asked were (23,)")
+        need(bool(((d >= 0) & (d < 5)).all()), "a label lies outside of 0 .. C-1")
+        counts = d.bincount(minlength=5)
+        need(int(counts.max() - counts.min()) <= 1, f"the classes come {counts.tolist()} times: draw every class once before any comes again (torch.randperm)")
+        need(all(len({*b.tolist()}) == len(b) for b in d.split(5)), "the counts are even, but a class comes again before all have come: join permutations of the classes")
+    need(not torch.equal(draws[0], draws[1]) or not torch.equal(draws[1], draws[2]), "the order is the same each time: use the generator you are given (torch.randperm(C, generator=g))")
+    return "even, and in random order."
+
+@exercise("6.3")
+def _(logit_distance):
+    a, b = _some(31, 6, 4), _some(32, 6, 4)
+    want = (a.log_softmax(1) - b.log_softmax(1)).square().mean()
+    compare(logit_distance(a, b), want, "your distance", {"you compare the raw logits: adding a number to all of them changes nothing about the prediction, so take log_softmax first": (a - b).square().mean(),
+        "you compare probabilities; their logarithms are compared": (a.softmax(1) - b.softmax(1)).square().mean(), "you sum; the mean is asked for": want*24,
+        "the softmax must run over the classes (dimension 1), not over the images": (a.log_softmax(0) - b.log_softmax(0)).square().mean()})
+    compare(logit_distance(a + 3, b), want, "your distance after adding 3 to all logits of one side")
+    return "what the network says, not how loudly."
+
+@exercise("6.4")
+def _(break_even):
+    for args in ((163_652, 10, (1, 8, 8)), (12_000_000, 100, (3, 32, 32))):
+        B, C, (c, h, w) = args
+        want = B/(C*c*h*w)
+        got = float(answered(break_even(*args), "your number"))
+        need(abs(got - want/4) > 1e-3*want, "images as 8-bit pictures take one byte a number, not four")
+        need(abs(got - want*C) > 1e-3*want*C, "that is images in all; IPC counts images a *class*")
+        need(abs(got - want) < 1e-3*want, f"for {B:,} bytes, {C} classes of {c}x{h}x{w} you give {got:.4g}; expected {want:.4g}")
+    return "below that many images a class, pictures are cheaper than the generator."
+
+# %% ../nbs/sharing/course.ipynb #66ffc53d
+@exercise("7.1")
+def _(assign):
+    z, c = _some(33, 40, 3), _some(34, 5, 3)
+    d = torch.cdist(z, c)
+    got = answered(assign(z, c), "your assignment")
+    need(got.shape != d.shape, "you give distances; give the number of the nearest centre for each point: argmin(1)")
+    need(got.shape != (5,), "you give the nearest point for every centre; asked is the nearest *centre* for every point")
+    need(got.is_floating_point() or not torch.equal(got, d.argmax(1)), "that is the farthest centre")
+    compare(got, d.argmin(1), "your assignment")
+    return "every point has its cell."
+
+@exercise("7.2")
+def _(update):
+    z, a = _some(35, 30, 3), torch.arange(30) % 4
+    a[:10] = 0
+    want = torch.stack([z[a == j].mean(0) for j in range(4)])
+    compare(update(z, a, 4), want, "your centres", {"these are sums: divide by the number of points in the cell": torch.stack([z[a == j].sum(0) for j in range(4)]), "every centre is the mean of all points: take only those of its cell": z.mean(0).expand(4, -1)})
+    return "each centre in the middle of its cell."
+
+@exercise("7.4")
+def _(weights):
+    a = torch.tensor([0, 0, 0, 1, 2, 2, 0, 2, 0, 0])
+    n = a.bincount(minlength=3).float()
+    compare(weights(a, 3), n/n.mean(), "your weights", {"these are counts; divide by their mean, so that an average image counts 1": n, "these are shares that sum to 1; the *mean* should be 1, or students would learn three times as slowly": n/n.sum(),
+        "turned round: a large cell must count more": (1/n)/(1/n).mean()})
+    return "a prototype that stands for many counts for many."
+
+@exercise("7.3")
+def _(distortion):
+    z, c = _some(36, 50, 3), _some(37, 6, 3)
+    d = torch.cdist(z, c).min(1).values
+    compare(distortion(z, c), d.square().mean(), "your error", {"you forgot the square": d.mean(), "you sum; the mean over points is asked for": d.square().sum(), "you take the mean over all centres; only the nearest one stands for a point": torch.cdist(z, c).square().mean()})
+    return "what is lost when each point is replaced by its centre."
+
 # %% ../nbs/sharing/course.ipynb #c46623cb
 def _t95(n):
     from scipy.stats import t
