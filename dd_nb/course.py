@@ -272,7 +272,7 @@ def _(augment_pair):
     compare(a, moved(x), "your real images"), compare(b, moved(z), "your synthetic images")
     return "both sides see the same shift."
 
-# %% ../nbs/sharing/course.ipynb #8f27857f
+# %% ../nbs/sharing/course.ipynb #5fe35a84
 def _unit(a): return a/a.norm(dim=1, keepdim=True)
 
 @exercise("3.1")
@@ -294,7 +294,7 @@ def _(channel_attention):
     compare(got, _unit(a.sum((2, 3))), "your attention", {"the rows are not of unit length: divide each by its norm": a.sum((2, 3)), "you forgot the power p": _unit(f.abs().sum((2, 3)))})
     return "which features answer, wherever they do."
 
-@exercise("3.3")
+@exercise("3.4")
 def _(attention_loss):
     r, s = ({k: _some(n, 3, m, d) for k, n, d in (("block1", 15, 16), ("block2", 16, 8), ("block3", 17, 4))} for m in (6, 2))
     gap = {k: (r[k].mean(1) - s[k].mean(1)).square().sum() for k in r}
@@ -305,7 +305,7 @@ def _(attention_loss):
         "you take the distances; the loss sums the *squared* distances": sum((r[k].mean(1) - s[k].mean(1)).norm(dim=1).sum() for k in ("block1", "block2"))})
     return "class means of attention, every layer but the last."
 
-@exercise("3.4")
+@exercise("3.3")
 def _(places):
     a = torch.tensor([[1., 1, 1, 1], [1, 0, 0, 0], [3, 3, 0, 0], [.8, .4, .4, .2]])
     q = a/a.sum(1, keepdim=True)
@@ -314,7 +314,167 @@ def _(places):
         "that is how many entries are not zero; weak ones should count less": (a > 0).sum(1).float()})
     return "four equal places count as 4, a single one as 1."
 
-# %% ../nbs/sharing/course.ipynb #a3814153
+# %% ../nbs/sharing/course.ipynb #392c6d0f
+@exercise("4.1")
+def _(hallucinate):
+    b, scale, shift = _some(18, 3, 1, 4, 4), _some(19, 2, 1, 4, 4), _some(20, 2, 1, 4, 4)
+    want = b[:, None]*scale + shift
+    got = answered(hallucinate(b, scale, shift), "your images")
+    need(got.shape != (2, 3, 1, 4, 4), "your images come hallucinator by hallucinator; expected basis by basis: B x H x ...")
+    need(got.shape != b.shape, "one image a basis: every basis must go through *every* hallucinator, which makes B x H images")
+    compare(got, want, "your images", {"you add the shift before scaling; the affine map scales first": (b[:, None] + shift)*scale, "you forgot the shift": b[:, None]*scale})
+    return "every pair of basis and hallucinator is an image."
+
+@exercise("4.2")
+def _(count):
+    for B, H, C, n in ((1, 5, 10, 64), (4, 3, 100, 3072)):
+        w = 2*n
+        got = count(B, H, C, n)
+        need(got is not None and got is not ..., "your function gives nothing yet: replace the `...`")
+        need(isinstance(got, (tuple, list)) and len(got) == 2, "give two numbers back: numbers stored, and different images")
+        s, i = map(float, got)
+        need(s != C*(B*n + H*w), "you store the hallucinators once a class; they are shared by all classes, which is why they pay")
+        need(s == C*B*n + H*w, f"for B = {B}, H = {H}, {C} classes of {n} numbers you store {s:g}; expected {C*B*n + H*w:g}")
+        need(i != C*(B + H), "bases and hallucinators are *combined*: B times H images a class, not B plus H")
+        need(i != B*H, "that is for one class; there are several")
+        need(i == C*B*H, f"for B = {B}, H = {H} and {C} classes you count {i:g} images; expected {C*B*H}")
+    return "storage adds, images multiply."
+
+@exercise("4.4")
+def _(likeness):
+    a, b = _some(21, 6, 5), _some(22, 6, 5)
+    cos = F.cosine_similarity(a, b, dim=1)
+    compare(likeness(a, b), (1 + cos).mean()/2, "your likeness", {
+        "that is the mean cosine, from -1 to 1; bring it to 0..1": cos.mean(), "that is the product without the lengths: a longer embedding is not a more similar one": (a*b).sum(1).mean(),
+        "you compare all pairs; here the first image of a basis is compared with the second of the same basis": (1 + F.normalize(a, dim=1) @ F.normalize(b, dim=1).T).mean()/2})
+    compare(likeness(a, a), 1., "the likeness of an image with itself")
+    return "1 for equal, 0 for opposite."
+
+@exercise("4.3")
+def _(overhead):
+    for H, C in ((5, 10), (5, 100), (2, 1000)):
+        share = 2*H/(C + 2*H)
+        got = float(answered(overhead(H, C), "your share"))
+        need(abs(got - 2*H*C/(C + 2*H*C)) > 1e-6, "you count the hallucinators once a class; they are shared")
+        need(abs(got - 2*H/C) > 1e-6, "that is hallucinators over *bases*; the share is of the whole, bases and hallucinators together")
+        need(abs(got - share) < 1e-6, f"for H = {H} and {C} classes you say {got:.3f}; expected {share:.3f}")
+    return "many classes, cheap hallucinators."
+
+# %% ../nbs/sharing/course.ipynb #1246c706
+@exercise("5.1")
+def _(krr):
+    a, b = _some(23, 6, 4), _some(24, 5, 4)
+    K_ts, K_ss, y = b @ a.T, a @ a.T, _some(25, 6, 3)
+    for ridge in (.5, .01):
+        want = K_ts @ torch.linalg.solve(K_ss + ridge*torch.eye(6), y)
+        compare(krr(K_ts, K_ss, y, ridge), want, f"your prediction with ridge {ridge}", {
+            "you forgot the inverse: solve(K_ss + ridge I, y) instead of a product": K_ts @ (K_ss + ridge*torch.eye(6)) @ y, "you add the ridge to every entry of K_ss; it belongs on the diagonal only (torch.eye)": K_ts @ torch.linalg.solve(K_ss + ridge, y),
+            "you forgot the ridge": K_ts @ torch.linalg.pinv(K_ss) @ y}, tol=5e-3)
+    return "training to the end is one linear solve."
+
+@exercise("5.2")
+def _(centred):
+    y = torch.tensor([2, 0, 1, 2])
+    hot = F.one_hot(y, 4).float()
+    compare(centred(y, 4), hot - 1/4, "your labels", {"these are one-hot labels; take 1/C away, so that each row sums to 0": hot,
+        "the sign is flipped: one-hot minus 1/C": 1/4 - hot})
+    compare(centred(y, 3), F.one_hot(y, 3).float() - 1/3, "your labels for three classes")
+    return "each row sums to 0."
+
+@exercise("5.4")
+def _(implicit):
+    X, y, lam = _some(26, 8, 3).double(), _some(27, 8).double(), torch.tensor(.7, dtype=torch.double)
+    A = X.T @ X + lam*torch.eye(3, dtype=torch.double)
+    w = torch.linalg.solve(A, X.T @ y)
+    want = -torch.linalg.solve(A, w)
+    compare(implicit(X, w, lam), want, "your derivative", {"you forgot the inverse: solve with the Hessian, do not multiply": -A @ w, "the Hessian has the ridge on its diagonal too": -torch.linalg.solve(X.T @ X, w), "you forgot w: the derivative of the gradient by lambda is w itself": -torch.linalg.solve(A, torch.ones_like(w))})
+    return "no training step was unrolled."
+
+@exercise("5.3")
+def _(loss):
+    p, t = _some(28, 7, 3), _some(29, 7, 3)
+    sq = (p - t).square()
+    compare(loss(p, t), sq.sum(1).mean()/2, "your loss", {"you average over the classes too; they are summed": sq.mean()/2, "you sum over the images; they are averaged": sq.sum()/2, "you forgot the half": sq.sum(1).mean()})
+    return "half the squared error, summed over classes, averaged over images."
+
+# %% ../nbs/sharing/course.ipynb #c26aa8b0
+@exercise("6.1")
+def _(condition):
+    y, z = torch.tensor([2, 0]), _some(30, 2, 3)
+    want = torch.cat([F.one_hot(y, 4).float(), z], 1)
+    compare(condition(y, z, 4), want, "your input", {"class first, then chance": torch.cat([z, F.one_hot(y, 4).float()], 1)} )
+    return "class and chance, side by side."
+
+@exercise("6.2")
+def _(balanced):
+    g = generator(0, "balanced")
+    draws = [answered(balanced(23, 5, g), "your labels").long() for _ in range(3)]
+    for d in draws:
+        need(d.shape == (23,), f"you give {tuple(d.shape)} labels; asked were (23,)")
+        need(bool(((d >= 0) & (d < 5)).all()), "a label lies outside of 0 .. C-1")
+        counts = d.bincount(minlength=5)
+        need(int(counts.max() - counts.min()) <= 1, f"the classes come {counts.tolist()} times: draw every class once before any comes again (torch.randperm)")
+        need(all(len({*b.tolist()}) == len(b) for b in d.split(5)), "the counts are even, but a class comes again before all have come: join permutations of the classes")
+    need(not torch.equal(draws[0], draws[1]) or not torch.equal(draws[1], draws[2]), "the order is the same each time: use the generator you are given (torch.randperm(C, generator=g))")
+    return "even, and in random order."
+
+@exercise("6.3")
+def _(logit_distance):
+    a, b = _some(31, 6, 4), _some(32, 6, 4)
+    want = (a.log_softmax(1) - b.log_softmax(1)).square().mean()
+    compare(logit_distance(a, b), want, "your distance", {"you compare the raw logits: adding a number to all of them changes nothing about the prediction, so take log_softmax first": (a - b).square().mean(),
+        "you compare probabilities; their logarithms are compared": (a.softmax(1) - b.softmax(1)).square().mean(), "you sum; the mean is asked for": want*24,
+        "the softmax must run over the classes (dimension 1), not over the images": (a.log_softmax(0) - b.log_softmax(0)).square().mean()})
+    compare(logit_distance(a + 3, b), want, "your distance after adding 3 to all logits of one side")
+    return "what the network says, not how loudly."
+
+@exercise("6.4")
+def _(break_even):
+    for args in ((163_652, 10, (1, 8, 8)), (12_000_000, 100, (3, 32, 32))):
+        B, C, (c, h, w) = args
+        want = B/(C*c*h*w)
+        got = float(answered(break_even(*args), "your number"))
+        need(abs(got - want/4) > 1e-3*want, "images as 8-bit pictures take one byte a number, not four")
+        need(abs(got - want*C) > 1e-3*want*C, "that is images in all; IPC counts images a *class*")
+        need(abs(got - want) < 1e-3*want, f"for {B:,} bytes, {C} classes of {c}x{h}x{w} you give {got:.4g}; expected {want:.4g}")
+    return "below that many images a class, pictures are cheaper than the generator."
+
+# %% ../nbs/sharing/course.ipynb #66ffc53d
+@exercise("7.1")
+def _(assign):
+    z, c = _some(33, 40, 3), _some(34, 5, 3)
+    d = torch.cdist(z, c)
+    got = answered(assign(z, c), "your assignment")
+    need(got.shape != d.shape, "you give distances; give the number of the nearest centre for each point: argmin(1)")
+    need(got.shape != (5,), "you give the nearest point for every centre; asked is the nearest *centre* for every point")
+    need(got.is_floating_point() or not torch.equal(got, d.argmax(1)), "that is the farthest centre")
+    compare(got, d.argmin(1), "your assignment")
+    return "every point has its cell."
+
+@exercise("7.2")
+def _(update):
+    z, a = _some(35, 30, 3), torch.arange(30) % 4
+    a[:10] = 0
+    want = torch.stack([z[a == j].mean(0) for j in range(4)])
+    compare(update(z, a, 4), want, "your centres", {"these are sums: divide by the number of points in the cell": torch.stack([z[a == j].sum(0) for j in range(4)]), "every centre is the mean of all points: take only those of its cell": z.mean(0).expand(4, -1)})
+    return "each centre in the middle of its cell."
+
+@exercise("7.4")
+def _(weights):
+    a = torch.tensor([0, 0, 0, 1, 2, 2, 0, 2, 0, 0])
+    n = a.bincount(minlength=3).float()
+    compare(weights(a, 3), n/n.mean(), "your weights", {"these are counts; divide by their mean, so that an average image counts 1": n, "these are shares that sum to 1; the *mean* should be 1, or students would learn three times as slowly": n/n.sum(),
+        "turned round: a large cell must count more": (1/n)/(1/n).mean()})
+    return "a prototype that stands for many counts for many."
+
+@exercise("7.3")
+def _(distortion):
+    z, c = _some(36, 50, 3), _some(37, 6, 3)
+    d = torch.cdist(z, c).min(1).values
+    compare(distortion(z, c), d.square().mean(), "your error", {"you forgot the square": d.mean(), "you sum; the mean over points is asked for": d.square().sum(), "you take the mean over all centres; only the nearest one stands for a point": torch.cdist(z, c).square().mean()})
+    return "what is lost when each point is replaced by its centre."
+
+# %% ../nbs/sharing/course.ipynb #c46623cb
 def _t95(n):
     from scipy.stats import t
     return float(t.ppf(.975, n - 1))
@@ -345,7 +505,7 @@ def _(stored):
         compare(float(answered(stored(*args), "your number")), 4.*(images + labels), f"your number for ipc {ipc}, {C} classes of {c}x{h}x{w}, {'soft' if soft else 'hard'} labels", {
             "you left out the soft labels: a number a class, for every image": 4.*images, "you count numbers, not bytes: a float32 takes four": float(images + labels),
             "a soft label has a number for every class, and there is one for every image": 4.*(images + ipc*C)}, tol=1e-9)
-    return "with a thousand classes a soft label takes as many numbers as a third of a small image."
+    return "with a thousand classes every image brings a thousand numbers along."
 
 @exercise("8.4")
 def _(difference):
