@@ -140,7 +140,7 @@ def quiz(
     box.add_class("dd-quiz")
     return box
 
-# %% ../nbs/sharing/course.ipynb #cad8858e
+# %% ../nbs/sharing/course.ipynb #2a83d932
 LESSONS = "nbs/course"  # where the sources are
 
 def lessons() -> list:
@@ -160,7 +160,7 @@ def version(
         if kind: source = re.sub(r"\A[ \t]*#[ \t]*\|.*\n", "# Solution\n" if solved else "# Your turn: replace every ...\n", source)
         if c["cell_type"] == "code":
             c |= dict(outputs=[], execution_count=None)
-            if re.search(r"(?m)^quiz\(", source): c["metadata"] = dict(jupyter=dict(source_hidden=True))      # the answers stand in it
+            if re.search(r"(?m)^quiz\(", source): source, c["metadata"] = "# Run this cell for the quiz (Shift+Enter)\n" + source, dict(jupyter=dict(source_hidden=True))     # the answers stand in it
         cells.append(c | dict(source=source))
     return nb | dict(cells=cells)
 
