@@ -32,7 +32,7 @@ def checked(page, name, kind, words):
     "Run a check; gives what it says."
     c = run_cell_with(page, f'check("{name}"')
     said = c.locator(f".dd-check.dd-{kind}")
-    expect(said).to_contain_text(words, timeout=60_000)
+    expect(said).to_contain_text(words, timeout=60_000, ignore_case=True)
     expect(c.locator(".dd-check")).to_have_count(1)
     return said
 
