@@ -58,7 +58,7 @@ def compare(
     worst = int((got - want).abs().flatten().argmax())
     raise NotYet(f"{what} has the right shape but wrong values: entry {worst} is {float(got.flatten()[worst]):.4g}, expected {float(want.flatten()[worst]):.4g}")
 
-# %% ../nbs/sharing/course.ipynb #335fc2cb
+# %% ../nbs/sharing/course.ipynb #07609198
 CHECKS = {}  # exercise -> function of the student's answers; raises NotYet, or gives a word of praise
 
 def exercise(
@@ -77,9 +77,10 @@ class Verdict:
     def __bool__(self): return self.ok
     def __repr__(self): return f"{'✓' if self.ok else '✗'} {self.name}: {self.message}"
     def _repr_html_(self):
+        said = self.message[:1].upper() + self.message[1:]
         color, sign, word = ("#1b5e20", "✓", "Right.") if self.ok else ("#8a4b00", "✗", "Not yet.")
         return (f'<div role="status" class="dd-check dd-{"right" if self.ok else "notyet"}" style="color:{color};background:{color}12;border-left:5px solid {color};padding:6px 10px;line-height:1.4">'
-                f"<b>{sign} Exercise {escape(self.name)}: {word}</b> {escape(self.message)}</div>")
+                f"<b>{sign} Exercise {escape(self.name)}: {word}</b> {escape(said)}</div>")
 
 def check(
     name: str,  # of the exercise
@@ -140,7 +141,7 @@ def quiz(
     box.add_class("dd-quiz")
     return box
 
-# %% ../nbs/sharing/course.ipynb #cad8858e
+# %% ../nbs/sharing/course.ipynb #2a83d932
 LESSONS = "nbs/course"  # where the sources are
 
 def lessons() -> list:
@@ -160,7 +161,7 @@ def version(
         if kind: source = re.sub(r"\A[ \t]*#[ \t]*\|.*\n", "# Solution\n" if solved else "# Your turn: replace every ...\n", source)
         if c["cell_type"] == "code":
             c |= dict(outputs=[], execution_count=None)
-            if re.search(r"(?m)^quiz\(", source): c["metadata"] = dict(jupyter=dict(source_hidden=True))      # the answers stand in it
+            if re.search(r"(?m)^quiz\(", source): source, c["metadata"] = "# Run this cell for the quiz (Shift+Enter)\n" + source, dict(jupyter=dict(source_hidden=True))     # the answers stand in it
         cells.append(c | dict(source=source))
     return nb | dict(cells=cells)
 

@@ -5,11 +5,11 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TITLES = {"artifacts": "Artifacts", "views": "Views", "course": "The course", "sharing": "For others"}
-SHARED = "matching attention gradients trajectories coreset regression pool adaptive".split()      # what several methods stand on; not methods themselves
+TITLES = {"artifacts": "Artifacts", "views": "Views", "compare": "Comparing", "course": "The course", "sharing": "For others"}
+SHARED = "matching attention gradients trajectories coreset regression pool adaptive quantize codecs diffusion pretrained trained prototypes".split()      # what several methods stand on; not methods themselves
 text_of = lambda cell: "".join(cell["source"])
 
-def anchor(module, name): return f"api-{module}-{name.replace('.', '-')}" + ("-class" if name[0].isupper() and not name.isupper() else "")     # targets know no capitals: Budget is not budget
+def anchor(module, name): return f"api-{module}-{name.replace('.', '-')}" + ("-class" if name[0].isupper() else "")     # targets know no capitals: Budget is not budget
 
 def names() -> dict:
     "Public names of the package: name -> module; a name that several modules have is left out."
@@ -21,6 +21,13 @@ def names() -> dict:
             if n in out: twice.add(n)
             out[n] = m.name
     return {n: m for n, m in out.items() if n not in twice}
+
+def lesson(nb) -> dict:
+    "A lesson as its students get it, with the pictures of the source; the quiz, which is a widget, is left out."
+    from dd_nb.course import version
+    pictures = {text_of(c): c["outputs"] for c in nb["cells"] if c.get("outputs")}
+    cells = [c | (dict(outputs=pictures.get(text_of(c), [])) if c["cell_type"] == "code" else {}) for c in version(nb)["cells"]]
+    return nb | dict(cells=[c | dict(source=text_of(c) + ("\n\n*The quiz is in the notebook: `dd-nb course my-class`.*" if text_of(c).startswith("## Quiz") else "")) for c in cells if "\nquiz(" not in text_of(c)])
 
 class Site:
     "Pages in the making: repository path -> page in the staging folder."
@@ -64,6 +71,7 @@ class Site:
     def notebook(self, source: Path):
         "A notebook without its directives and what they hide; cells that are exported are marked, pictures are described by the heading they stand under."
         nb, cells, heading = json.loads((ROOT/source).read_text()), [], ""
+        if source.parent == Path("nbs/course"): nb = lesson(nb)
         for c in nb["cells"]:
             s = text_of(c)
             if c["cell_type"] == "markdown":
@@ -200,7 +208,7 @@ def front(site, api) -> str:
     site.write("api.md", "# Reference\n\nEvery public name, from the comments beside its parameters. The notebooks tell why it is so.\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(f"api/{m}" for m in api) + "\n```\n")
     trees = [toctree("Begin", ["The start page <start>", *how]), toctree("Methods", ["gallery", "docs/measured", *own])]
     trees.append(toctree("Course", ["docs/teaching", *of("nbs", "course")]))
-    trees += [toctree("The package", ["packages", *of("nbs"), *of("nbs", "artifacts"), *shared, *of("nbs", "views"), *of("nbs", "sharing")]), toctree("Reference", ["api", "CONTRIBUTING", "CHANGELOG", "benchmarks/README"])]
+    trees += [toctree("The package", ["packages", *of("nbs"), *of("nbs", "artifacts"), *shared, *of("nbs", "views"), *of("nbs", "compare"), *of("nbs", "sharing")]), toctree("Reference", ["api", "CONTRIBUTING", "CHANGELOG", "benchmarks/README"])]
     text = (ROOT/"docs/index.md").read_text().replace("{image} explorer.png", "{image} " + site.asset(Path("docs/explorer.png"), Path("index.md")))
     return site.links(text, Path("docs/index.md")) + "".join(trees)
 

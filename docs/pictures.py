@@ -9,6 +9,6 @@ HERE = Path(__file__).parent/"gallery"
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or [m for m in list_methods() if get_method(m).__module__.startswith("dd_nb.")]:
-        with tempfile.TemporaryDirectory() as root: d = distill(name, "digits", ipc=1, root=root, device="cpu").distilled
+        with tempfile.TemporaryDirectory() as root: d = distill(name, "digits", ipc=1, root=root, device="cpu", progress=False).distilled
         atomic_write(HERE/f"{name}.png", png(image_grid(d.pictures(1), d.classes, 1), 72))
         print(name, (HERE/f"{name}.png").stat().st_size, "bytes", flush=True)

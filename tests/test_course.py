@@ -77,3 +77,25 @@ def test_the_student_gets_no_solutions_and_keeps_his_work(tmp_path):
     solved = sorted((tmp_path/"class"/"solutions").glob("0*.ipynb"))
     assert len(solved) == len(LESSONS) and (tmp_path/"class"/"leaderboard.ipynb").is_file()
     assert not any("..." in c for c in code(json.loads(solved[0].read_text())) if c.startswith("# Solution"))
+
+def test_the_leaderboard_notebook(tmp_path, monkeypatch):
+    "Its cells in a folder with a good file, a broken one and one that comes later; the board looks by itself."
+    monkeypatch.chdir(tmp_path)
+    from dd_nb.core import generator
+    from dd_nb.data import load_data
+    from dd_nb.distilled import Images
+    (tmp_path/"handed_in").mkdir()
+    hand = lambda name, seed: os.utime(Images.start(load_data("digits"), 1, generator(seed), recipe=dict(method="random", data="digits")).save(tmp_path/"handed_in"/name), (time.time() - 5,)*2)
+    hand("ada.safetensors", 0)
+    (tmp_path/"handed_in"/"bob.safetensors").write_bytes(b"broken")
+    os.utime(tmp_path/"handed_in"/"bob.safetensors", (time.time() - 5,)*2)
+    first, second = code(read_notebook(LESSONS[0].with_name("leaderboard.ipynb")))
+    lesson = Lesson(tmp_path)
+    lesson.run(first)
+    board = lesson.run(re.sub("epochs=100", "epochs=10", second.replace("every=5", "every=.5")))
+    try:
+        assert "ada" in board.shown.value and "damaged" in board.shown.value
+        hand("cem.safetensors", 1)
+        end = time.time() + 90
+        while "cem" not in board.shown.value: assert time.time() < end; time.sleep(.2)
+    finally: board.stop()
