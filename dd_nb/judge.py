@@ -542,7 +542,7 @@ def _portable(students) -> bool:
     from dd_nb.compare.workers import why_not
     return not any(map(why_not, students))
 
-# %% ../nbs/08_judge.ipynb #378c8ae5
+# %% ../nbs/08_judge.ipynb #0a089515
 @dataclass
 class Judged:
     "What the judge says after an epoch (`row` is None) or at the end of a student."
@@ -558,11 +558,10 @@ def _judge(students: list, together="auto") -> Iterator[Judged]:
     "Train and test students."
     use_threads()
     name, n = choose_together(students, together)
-    done, parts = 0., [0.]*len(students)
+    parts = [0.]*len(students)
     for i, epoch, total, row in TOGETHER[name](students, n):
-        now = 1. if row else epoch/(total + 1e-3)
-        done, parts[i] = done + now - parts[i], now
-        yield Judged(students[i].net, students[i].seed, epoch, total, min(1., done/len(students)), row, i)
+        parts[i] = 1. if row else epoch/(total + 1e-3)
+        yield Judged(students[i].net, students[i].seed, epoch, total, sum(parts)/len(students), row, i)
 
 # %% ../nbs/08_judge.ipynb #31d213f1
 def evaluate_iter(

@@ -204,7 +204,7 @@ def front(site, api) -> str:
     order = "install first_run own_data gpu artifacts cluster new_method class_page".split()
     how = sorted((str(p.with_suffix("")) for p in site.pages if p.parent == Path("docs/howto")), key=lambda p: order.index(Path(p).name) if Path(p).name in order else 99)
     site.write("packages.md", "# The package, notebook by notebook\n\nThe notebooks are the source: they are read from the first to the last, and `dd_nb` is exported from them. Cells with a line at their left become the package; all others are tests and examples.\n\n"
-        + "".join(f"## {t}\n\n" + "".join(f"- {{doc}}`{p}`\n" for p in ps) + "\n" for t, ps in (("In reading order", of("nbs")), ("What can be stored", of("nbs", "artifacts")), ("What methods share", shared), ("Views", of("nbs", "views")), ("For others", of("nbs", "sharing")))))
+        + "".join(f"## {t}\n\n" + "".join(f"- {{doc}}`{p}`\n" for p in ps) + "\n" for t, ps in (("In reading order", of("nbs")), ("What can be stored", of("nbs", "artifacts")), ("What methods share", shared), ("Views", of("nbs", "views")), ("Comparing", of("nbs", "compare")), ("For others", of("nbs", "sharing")))))
     site.write("api.md", "# Reference\n\nEvery public name, from the comments beside its parameters. The notebooks tell why it is so.\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(f"api/{m}" for m in api) + "\n```\n")
     trees = [toctree("Begin", ["The start page <start>", *how]), toctree("Methods", ["gallery", "docs/measured", *own])]
     trees.append(toctree("Course", ["docs/teaching", *of("nbs", "course")]))
