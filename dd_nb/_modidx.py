@@ -1485,6 +1485,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'dd_nb.methods.rcig.RCIG.setup': ('nbs/methods/rcig.html#rcig.setup', 'dd_nb/methods/rcig.py'),
                                     'dd_nb.methods.rcig.RCIG.solve': ('nbs/methods/rcig.html#rcig.solve', 'dd_nb/methods/rcig.py'),
                                     'dd_nb.methods.rcig.RCIG.step': ('nbs/methods/rcig.html#rcig.step', 'dd_nb/methods/rcig.py'),
+                                    'dd_nb.methods.rcig.RCIG.student': ('nbs/methods/rcig.html#rcig.student', 'dd_nb/methods/rcig.py'),
                                     'dd_nb.methods.rcig.RCIG.watch': ('nbs/methods/rcig.html#rcig.watch', 'dd_nb/methods/rcig.py'),
                                     'dd_nb.methods.rcig.adam_descent': ('nbs/methods/rcig.html#adam_descent', 'dd_nb/methods/rcig.py'),
                                     'dd_nb.methods.rcig.adapt_lr': ('nbs/methods/rcig.html#adapt_lr', 'dd_nb/methods/rcig.py'),

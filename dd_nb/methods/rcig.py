@@ -258,7 +258,7 @@ def clip_implicit(
     long = implicit.norm()
     return implicit*torch.where(long > 0, long.clamp(max=direct.norm())/long, torch.zeros_like(long))
 
-# %% ../../nbs/methods/rcig.ipynb #96dc1880
+# %% ../../nbs/methods/rcig.ipynb #38ff81c3
 class Live(nn.Module):
     "What is being learned: images, labels, temperature. The artifact holds their running mean."
     def __init__(self, d):
@@ -308,6 +308,9 @@ class RCIG(Regression):
                   ("tiny_imagenet", 1): dict(steps=5_000, flip="auto", grad_syn=0, grad_real=400, pool_batch=0),
                   **{d: dict(net="convnet:grow=2,norm=none,init=lecun", l2_rate=.05, grad_real=256, zca=0.) for d in ("imagenette", "imagewoof")}}}
 
+    def student(self, data, ipc):
+        "Students see the mirrored copies that the images were learned with, as in the released code."
+        return super().student(data, ipc) | dict(mirror=self.flips(data))
     def check(self, data, ipc):
         super().check(data, ipc)
         if self.solver != "adam" and not self.linearize: raise ConfigError(f"solver = {self.solver!r} needs the linearised body; use solver='adam' or linearize=True")
