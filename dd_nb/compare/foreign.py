@@ -209,11 +209,11 @@ def _by_class(x, hard, soft, C, path):
     order = k.argsort(stable=True)
     return x[order], None if soft is None else soft[order]
 
-# %% ../../nbs/compare/foreign.ipynb #4795efed
+# %% ../../nbs/compare/foreign.ipynb #393d6385
 def _frepo_steps(n): return next((s for m, s in ((10, 1_000), (100, 2_000), (200, 20_000), (500, 5_000), (1_000, 10_000)) if n <= m), 40_000)
-_regression = lambda lr, batch, steps, **more: dict(more, loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment="auto")
+_regression = lambda lr, batch, steps, augment="auto", **more: dict(more, loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment=augment)
 STUDENTS_OF = dict(  # how they train students, by number of images
-    rcig=lambda n, data: _regression(1e-4, 256, 1_000 if n == 10 else 2_000, mirror=data.flip and n <= 1_000),
+    rcig=lambda n, data: _regression(1e-4, 256, 1_000 if n == 10 else 2_000, "none", mirror=data.flip and n <= 1_000),
     frepo=lambda n, data: _regression(3e-4, 500, _frepo_steps(n)))
 
 def load_foreign(
