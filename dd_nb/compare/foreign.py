@@ -209,10 +209,12 @@ def _by_class(x, hard, soft, C, path):
     order = k.argsort(stable=True)
     return x[order], None if soft is None else soft[order]
 
-# %% ../../nbs/compare/foreign.ipynb #29ab94d8
+# %% ../../nbs/compare/foreign.ipynb #393d6385
 def _frepo_steps(n): return next((s for m, s in ((10, 1_000), (100, 2_000), (200, 20_000), (500, 5_000), (1_000, 10_000)) if n <= m), 40_000)
-_regression = lambda lr, batch, steps, **more: dict(more, loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment="auto")
-STUDENTS_OF = dict(rcig=lambda n, data: _regression(1e-4, 256, 1_000 if n == 10 else 2_000, mirror=data.flip and n <= 1_000), frepo=lambda n, data: _regression(3e-4, 500, _frepo_steps(n)))  # how they train students, by number of images
+_regression = lambda lr, batch, steps, augment="auto", **more: dict(more, loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment=augment)
+STUDENTS_OF = dict(  # how they train students, by number of images
+    rcig=lambda n, data: _regression(1e-4, 256, 1_000 if n == 10 else 2_000, "none", mirror=data.flip and n <= 1_000),
+    frepo=lambda n, data: _regression(3e-4, 500, _frepo_steps(n)))
 
 def load_foreign(
     path,                # file, folder, or several files whose images are put one after the other
@@ -312,8 +314,9 @@ def _factorized(bases, state, data, space, recipe, student, path) -> Factorized:
     if not all(t.isfinite().all() for t in d.parameters()): raise ArtifactError(f"{path} holds values that are no numbers (NaN or infinite)")
     return d
 
-# %% ../../nbs/compare/foreign.ipynb #8f46f032
-LAYOUTS = dict(dc="a .pt as DC, DSA and DM write it: data = [[images, labels]]", mtt="a folder with images_best.pt and labels_best.pt", npz="arrays x_proto (N x H x W x c) and y_proto, as RCIG and FRePo name them", png="class folders of 8-bit pictures")
+# %% ../../nbs/compare/foreign.ipynb #d8ec9c0e
+LAYOUTS = dict(dc="a .pt as DC, DSA and DM write it: data = [[images, labels]]", mtt="a folder with images_best.pt and labels_best.pt",
+               npz="arrays x_proto (N x H x W x c) and y_proto, as RCIG and FRePo name them", png="class folders of 8-bit pictures")
 
 def save_foreign(
     distilled: Distilled,
