@@ -197,6 +197,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                             'dd_nb/compare/figures.py'),
                                        'dd_nb.compare.figures._nets': ('nbs/compare/figures.html#_nets', 'dd_nb/compare/figures.py'),
                                        'dd_nb.compare.figures._panels': ('nbs/compare/figures.html#_panels', 'dd_nb/compare/figures.py'),
+                                       'dd_nb.compare.figures._scale': ('nbs/compare/figures.html#_scale', 'dd_nb/compare/figures.py'),
                                        'dd_nb.compare.figures._tables': ('nbs/compare/figures.html#_tables', 'dd_nb/compare/figures.py'),
                                        'dd_nb.compare.figures.against_published': ( 'nbs/compare/figures.html#against_published',
                                                                                     'dd_nb/compare/figures.py'),

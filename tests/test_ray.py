@@ -1,10 +1,10 @@
 """A sweep on a real Ray cluster of several nodes: one is killed while it works, and the table is the one made here."""
 import os, threading, time
 import pytest
+from browser import free_port
 from dd_nb.compare.sweep import planned_run, cells, as_grid, sweep, sweep_iter
 from dd_nb.core import ConfigError
 
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")       # a busy machine; read when ray is imported
 ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 GRID = dict(methods=["random", "dm"], nets=["mlp:width=16", "lenet"], seeds=2, students=1, changes=dict(epochs=4), hyper=dict(dm=dict(steps=800, net="convnet:width=8", batch_real=16)))
 SECONDS = ["seconds", "distil_seconds"]
@@ -14,10 +14,11 @@ def cluster():
     "A head that only leads, and two nodes of one core."
     from ray.cluster_utils import Cluster
     os.environ |= dict(RAY_DEDUP_LOGS="0", RAY_USAGE_STATS_ENABLED="0", DD_NB_CHECKPOINT_SECONDS="1", DD_NB_DEVICE="cpu")
-    size = dict(object_store_memory=80 << 20, include_dashboard=False)
+    PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    def size(): return dict(object_store_memory=80 << 20, include_dashboard=False, **{k: free_port() for k in PORTS})      # ports that are known need not be waited for: on a busy machine a node gives up
     soon = dict(health_check_initial_delay_ms=0, health_check_period_ms=1_000)      # a dead node is known within seconds
-    c = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0, _system_config=soon, **size))
-    nodes = [c.add_node(num_cpus=1, **size) for _ in range(2)]
+    c = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0, _system_config=soon, **size()))
+    nodes = [c.add_node(num_cpus=1, **size()) for _ in range(2)]
     yield c, nodes
     ray.shutdown()
     c.shutdown()

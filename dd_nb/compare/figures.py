@@ -48,7 +48,7 @@ def looks(names) -> dict:
 def _interval(s): return dict(type="data", array=s.ci95.fillna(0), thickness=1.3, width=4)
 def _hover(s): return [f"{m:.1f}{'' if c != c else f' ± {c:.1f}'} % ({n} student{'s'*(n > 1)})" for m, c, n in zip(s["mean"], s.ci95, s.n)]
 
-# %% ../../nbs/compare/figures.ipynb #d80722cd
+# %% ../../nbs/compare/figures.ipynb #bfbe381f
 def _concat(parts):
     import pandas as pd
     return pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
@@ -65,6 +65,11 @@ def _panels(nets, x, **axis):
     for r in range(1, rows + 1): fig.update_yaxes(title_text="test accuracy, %", row=r, col=1)
     return fig, {n: dict(row=i//cols + 1, col=i % cols + 1) for i, n in enumerate(nets)}
 
+def _scale(fig, s):
+    "The accuracies there are, with room for usual intervals: those of two students may be wider than all accuracies."
+    pad = min(12., max(3., s.ci95.fillna(0).max()))
+    return fig.update_yaxes(range=[max(0., s["mean"].min() - pad), min(100., s["mean"].max() + pad)])
+
 def by_ipc(
     table,          # as for `lines`
     nets=None,      # which networks; default all
@@ -79,7 +84,7 @@ def by_ipc(
             g = s[(s.series == name) & (s.net == n)].sort_values("ipc")
             fig.add_scatter(x=g.ipc, y=g["mean"], name=name, legendgroup=name, showlegend=n == nets[0], mode="lines+markers", error_y=_interval(g), line=dict(color=look["color"], dash=look["dash"], width=2),
                             marker=dict(color=look["color"], symbol=look["symbol"], size=9), text=_hover(g), hovertemplate="IPC %{x}: %{text}<extra>" + escape(name) + "</extra>", **at[n])
-    return fig
+    return _scale(fig, s[s.net.isin(nets)])
 
 def _nets(s, nets):
     have = list(dict.fromkeys(s.net))
@@ -88,7 +93,7 @@ def _nets(s, nets):
     if bad := [n for n in nets if n not in have]: raise ConfigError(f"no network {bad[0]!r} in the table; there is {', '.join(have)}")
     return nets
 
-# %% ../../nbs/compare/figures.ipynb #0414cba9
+# %% ../../nbs/compare/figures.ipynb #c657bf10
 def frontier(
     s,   # DataFrame with `bytes` and `mean`
 ):       # its rows that no other beats with as few bytes, by bytes
@@ -100,7 +105,7 @@ def by_bytes(table, nets=None):
     "Accuracy against bytes stored, with the frontier of each network."
     s = lines(table)
     nets = _nets(s, nets)
-    fig, at = _panels(nets, "stored, bytes", type="log", dtick=1)
+    fig, at = _panels(nets, "stored, bytes", type="log", nticks=6)
     for k, n in enumerate(nets):
         f = frontier(s[s.net == n])
         f = _concat([f, f.tail(1).assign(bytes=s.bytes.max())])      # beyond the last set it goes on level
@@ -110,7 +115,7 @@ def by_bytes(table, nets=None):
             g = s[(s.series == name) & (s.net == n)].sort_values("bytes")
             fig.add_scatter(x=g.bytes, y=g["mean"], name=name, legendgroup=name, showlegend=n == nets[0], mode="lines+markers", error_y=_interval(g), line=dict(color=look["color"], dash=look["dash"], width=1),
                             marker=dict(color=look["color"], symbol=look["symbol"], size=10), text=_hover(g), customdata=g.ipc, hovertemplate="%{x:,} bytes (IPC %{customdata}): %{text}<extra>" + escape(name) + "</extra>", **at[n])
-    return fig
+    return _scale(fig, s[s.net.isin(nets)])
 
 # %% ../../nbs/compare/figures.ipynb #663482b2
 def by_net(
