@@ -8,7 +8,8 @@ t = pd.read_csv(args.source)
 t = t[t.accuracy.notna() & (t.method != "whole")]
 t = t.assign(artifact=t.method + ", IPC " + t.ipc.map("{:g}".format), ipc=t.ipc.astype(int)).drop(columns="hyper")
 for data, part in t.groupby("data", sort=False):
-    for name, fig in {"bytes": by_bytes(part, part.net.iloc[0])} | {f"map_ipc{i}": heat_map(p) for i, p in part.groupby("ipc")}.items():
+    pictures = {"bytes": by_bytes(part, part.net.iloc[0])} | {f"map_ipc{i}": heat_map(p) for i, p in part.groupby("ipc")}
+    for name, fig in pictures.items():
         print(save_figure(f"{args.folder}/comparison_{data}_{name}.png", fig, scale=1))
         if args.quick: raise SystemExit
 if args.page: print(report(t, args.page, title="Methods x data x budgets x architectures", note="; ".join(dict.fromkeys(x for r in t.reduced.dropna() for x in r.split("; ") if "steps" not in x))))

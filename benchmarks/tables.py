@@ -119,7 +119,7 @@ def comparison(t) -> str:
         wide = s.pivot(index="method", columns="net", values="cell").reindex(index=sorted(set(s.method), key=rank), columns=list(dict.fromkeys(s.net))).fillna("")
         wide.insert(0, "bytes", [f"{s[s.method == m].bytes.iloc[0]:,.0f}" for m in wide.index])
         steps = part.groupby("net", sort=False).steps.agg(["min", "max"])
-        said = ", ".join(f"{n} {a:,}" + (f" to {b:,}" if a != b else "") for n, a, b in steps.itertuples())
+        said = ", ".join(f"{n} {a:,.0f}" + (f" to {b:,.0f}" if a != b else "") for n, a, b in steps.itertuples())
         less = "; ".join(dict.fromkeys(x for r in part.reduced.dropna() for x in r.split("; ") if "steps" not in x))
         failed = sorted(set(t[(t.data == data) & (t.ipc == ipc) & t.accuracy.isna()].method) - set(part.method))
         out.append(f"**{data}, IPC {ipc:g}**\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs)." + (f" Not there: {', '.join(failed)}." if failed else ""))

@@ -416,6 +416,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                               'dd_nb/compare/workers.py'),
                                        'dd_nb.compare.workers._net_names': ( 'nbs/compare/workers.html#_net_names',
                                                                              'dd_nb/compare/workers.py'),
+                                       'dd_nb.compare.workers._own_folder': ( 'nbs/compare/workers.html#_own_folder',
+                                                                              'dd_nb/compare/workers.py'),
                                        'dd_nb.compare.workers._save_arrays': ( 'nbs/compare/workers.html#_save_arrays',
                                                                                'dd_nb/compare/workers.py'),
                                        'dd_nb.compare.workers.as_error': ('nbs/compare/workers.html#as_error', 'dd_nb/compare/workers.py'),

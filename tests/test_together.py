@@ -50,7 +50,9 @@ def test_auto_does_what_pays(some, data, monkeypatch):
     assert asked(6, epochs=3_000) == "off"
 
 SCRIPT = """
-    import sys
+    import signal, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)      # what is started in the background may have been told to ignore it
+    signal.alarm(400)                                             # whatever becomes of the test, this ends
     from dd_nb.core import generator
     from dd_nb import evaluate, load_data
     from dd_nb.distilled import Images
@@ -88,10 +90,12 @@ def test_a_script_without_a_main_guard(tmp_path, alone):
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_the_caller_ends_the_workers(tmp_path, sig):
     p = start(tmp_path, 10_000_000)
-    found = workers_of(p, 2)
-    p.send_signal(sig)
-    assert gone(found)
-    said = p.communicate(timeout=60)[0]
+    try:
+        found = workers_of(p, 2)
+        p.send_signal(sig)
+        assert gone(found)
+        said = p.communicate(timeout=60)[0]
+    finally: p.kill()
     assert p.returncode != 0
     if sig == signal.SIGINT: assert "KeyboardInterrupt" in said and not list(tmp_path.glob("dd_nb-*"))
 
@@ -105,7 +109,7 @@ def test_in_a_kernel(tmp_path):
         reply = client.execute_interactive(code, timeout=200, output_hook=lambda m: said.append(m["content"].get("text", "")))
         return reply["content"]["status"], "".join(said)
     try:
-        setup = textwrap.dedent(SCRIPT).split("t = evaluate")[0]
+        setup = "\n".join(l for l in textwrap.dedent(SCRIPT).split("t = evaluate")[0].splitlines() if "signal" not in l) + "\n"
         call = 't = evaluate(d, data, "mlp:width=8", 2, epochs={}, together="processes:1", progress=False); print(len(t))'
         assert run(setup + call.format(3)) == ("ok", "started\n2\n")
         client.execute(call.format(10_000_000), stop_on_error=False)      # else what is asked for next is dropped with it

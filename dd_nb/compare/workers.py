@@ -217,7 +217,14 @@ def judge_call(folder: str, students: list, together: str, device: str) -> Itera
     for i, epoch, total, row in TOGETHER[name](found, n):
         if row or time.monotonic() - last > .2: last = time.monotonic(); yield [i, epoch, total, row]
 
-# %% ../../nbs/compare/workers.ipynb #639160e9
+# %% ../../nbs/compare/workers.ipynb #f7bc0a5c
+def _own_folder() -> Path:
+    "An empty folder of this process; those of processes that were killed are removed."
+    import psutil
+    for old in Path(tempfile.gettempdir()).glob("dd_nb-students-*-*"):
+        if (pid := old.name.split("-")[2]).isdigit() and not psutil.pid_exists(int(pid)): shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"dd_nb-students-{os.getpid()}-"))
+
 WORKER_BYTES = 900 << 20  # of memory that a worker with its libraries and a small student takes
 
 @register_together("processes")
@@ -236,7 +243,7 @@ def in_processes(
     if n is None:
         import psutil
         n = max(1, min(cores(), psutil.virtual_memory().available//WORKER_BYTES))
-    folder = Path(tempfile.mkdtemp(prefix="dd_nb-students-"))
+    folder = _own_folder()
     try:
         packed = pack_students(students, folder)
         calls = [("dd_nb.compare.workers:judge_call", dict(folder=str(folder), students=[packed[i] for i in part], together=how, device=dev)) for part, how, dev in parts]
