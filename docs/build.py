@@ -189,10 +189,10 @@ def gallery(site) -> str:
         if not cls.__module__.startswith("dd_nb."): continue
         book = Path("nbs")/Path(*cls.__module__.split(".")[1:]).with_suffix(".ipynb")
         png, numbers = Path("docs/gallery")/f"{name}.png", figures(name)
-        picture = f"\n```{{image}} {site.asset(png, Path('gallery.md'))}\n:alt: Digits as {name} keeps them, one image a class\n:class: dd-picture\n```\n" if (ROOT/png).is_file() else ""
+        picture = f"\n```{{image}} {site.asset(png, Path('gallery.md'))}\n:alt: Ten digits as {name} keeps them\n:class: dd-picture\n```\n" if (ROOT/png).is_file() else ""
         cards.append(f":::{{grid-item-card}} {name}\n:link: {site.pages[book].with_suffix('')}\n:link-type: doc\n{picture}\n{cls.__doc__}\n\n" + "".join(f"- {n}\n" for n in numbers) + ("" if numbers else "- not measured yet\n") + ":::\n")
     shown_tables = "\n".join(f"\n### {'Digits' if k == 'digits' else 'MNIST, Fashion-MNIST, CIFAR-10'}\n\n" + "| " + " | ".join(measured[k][0]) + " |\n" + "|---"*len(measured[k][0]) + "|\n" + "\n".join("| " + " | ".join(r) + " |" for r in measured[k][1]) + "\n" for k in ("digits", "quick") if k in measured)
-    return ("# Gallery of methods\n\nWhat each method makes of the handwritten digits, at one image a class, with its `quick` preset: seconds to two minutes on two CPU cores (`docs/pictures.py`). "
+    return ("# Gallery of methods\n\nWhat each method makes of the handwritten digits, at one image a class (HaBa: a budget of two), with its `quick` preset: seconds to two minutes on two CPU cores (`docs/pictures.py`). "
             "The figures are accuracies on all real test images, in percent, as [What was measured](docs/measured.md) explains them.\n\n::::{grid} 1 2 2 3\n:gutter: 2\n\n" + "\n".join(cards) + f"::::\n\n## Side by side\n{shown_tables}")
 
 def toctree(caption, entries, depth=1, **options): return "\n```{toctree}\n" + f":caption: {caption}\n:maxdepth: {depth}\n:hidden:\n" + "".join(f":{k}:\n" for k in options) + "\n" + "\n".join(map(str, entries)) + "\n```\n"
