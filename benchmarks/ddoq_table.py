@@ -76,7 +76,8 @@ for seed in range(args.first, args.first + (1 if args.quick else args.seeds)):
                 for side, s in [(side, s) for s in strengths for side in sides if side != "random"] + [(side, -1.) for side in sides if side == "random"]:
                     if (name, side, s, ipc, net, seed) in done or (ipc == 1 and side in ("ddoq mass", "ddoq sqrt") and "d4m" in sides): continue
                     d, seconds, (mass, uniform) = images.random(ipc) if side == "random" else images.ddoq(ipc, s)
-                    t = evaluate(d if side == "random" else d.weighted(MODES[side]), images.data, net, [seed*1000 + i for i in range(students)], precision=args.precision, progress=False, **epochs)
+                    d = d if side == "random" else d.weighted(MODES[side])
+                    t = evaluate(d, images.data, net, [seed*1000 + i for i in range(students)], precision=args.precision, progress=False, **epochs)
                     t = t.assign(strength=s, distil_seed=seed, distil_seconds=seconds, w2_mass=mass, w2_uniform=uniform, latents_bytes=d.latent_bytes, decoder=d.decoder["name"], decoder_hash=d.decoder["hash"], guidance=images.m.guidance, decode_steps=images.m.decode_steps,
                                  teacher_accuracy=images.teacher_accuracy, precision=args.precision, preset=args.preset, **stamp(get_device())).drop(columns="artifact")
                     alike = [x for x in sides if x in MODES] if ipc == 1 and side == "d4m" else [side]

@@ -70,7 +70,8 @@ def child(job):
     x = torch.from_numpy(np.memmap(job["file"], np.uint8, "c", shape=(job["n"], 3, 32, 32)))
     y = torch.arange(job["n"])*10//job["n"]
     data = ImageData("synthetic", x, y, x[:10], y[:10], [str(i) for i in range(10)], Space("meanstd", (.5,)*3, (.25,)*3), mapped=True)
-    codec = codec_plan(job["codec"]).open(data, job["root"])
+    few = ImageData("synthetic", x[:2_000], torch.arange(2_000)*10//2_000, x[:10], y[:10], data.classes, data.space, mapped=True)
+    codec = codec_plan(job["codec"]).open(few, Path(job["file"]).parent)        # components of the first images, which all sizes share: fitted once
     if job["codec"].startswith("local"): codec._net = lambda k, what: k.net if k.net is not None else (k._begin(), k.net.eval())[1]       # weights do not matter for the time
     codec.encode(x[:codec.batch])
     w, start = Watch(), time.perf_counter()

@@ -242,7 +242,7 @@ def noised_rows(
         return sampler.add_noise(z, torch.cat(parts)[first % n:][:len(z)].to(z), t)
     return change
 
-# %% ../../nbs/methods/codecs.ipynb #649d2b93
+# %% ../../nbs/methods/codecs.ipynb #48b88379
 @register_codec("identity")
 @dataclass(frozen=True)
 class IdentityPlan(Plan):
@@ -250,7 +250,7 @@ class IdentityPlan(Plan):
     def open(self, data, root=None, device="cpu", precision="float32"): return Identity(self, data, device)
 
 class Identity(Codec):
-    def __init__(self, plan, data, device): self.plan, self.space, self.latent, self.device, self.batch = plan, data.space, data.shape, torch.device(device), 4096
+    def __init__(self, plan, data, device): self.plan, self.space, self.latent, self.device, self.batch = plan, data.space, data.shape, torch.device(device), 1024
     def encode(self, x): return self.space.encode(x)
     def decode(self, z): return self.space.decode(z)
     @property
@@ -269,7 +269,7 @@ class PCAPlan(Plan):
 
 class PCA(Codec):
     def __init__(self, plan, data, root, device):
-        self.plan, self.latent, self.shape, self.device, self.batch = plan, (plan.components,), data.shape, torch.device(device), 4096
+        self.plan, self.latent, self.shape, self.device, self.batch = plan, (plan.components,), data.shape, torch.device(device), 1024
         self.data = dict(data=data.name, fingerprint=data.fingerprint)
         file = Path(root or tempfile_folder())/"decoders"/f"pca-{plain_name(data.name)}-{digest(self.data | dict(shape=data.shape))}.safetensors"
         if not file.exists():

@@ -83,8 +83,8 @@ def spread_out(
         far[picked[-1]] = 0
     return z[torch.tensor(picked, device=z.device)].clone()
 
-# %% ../../nbs/methods/quantize.ipynb #74425a15
-SAMPLE = 16_384  # rows on which k-means++ is done, at most; else three batches, and at least 20 a centroid
+# %% ../../nbs/methods/quantize.ipynb #396fe7a7
+SAMPLE = 8_192  # rows on which k-means++ is done, at most; else three batches, and at least 20 a centroid
 
 @dataclass(frozen=True)
 class Quantiser:
@@ -143,11 +143,11 @@ def _revive(points, c, counts, idle, generator):
     rows = torch.multinomial(far.double().cpu() + 1e-12, int(idle.sum()), replacement=False, generator=generator)
     c[idle], counts[idle] = z[rows.to(z.device)], 1
 
-# %% ../../nbs/methods/quantize.ipynb #5d62925b
+# %% ../../nbs/methods/quantize.ipynb #f185f002
 def census(
     points,           # n x d, as for `Quantiser.fit`
     c: Tensor,        # K x d
-    size: int=8_192,  # rows at a time
+    size: int=2_048,  # rows at a time
     sums=None,        # K x d; the members of each cell are added to it
 ) -> tuple:           # (points of each cell (K,), distortion: mean squared distance)
     "Count the cells, in one pass."
