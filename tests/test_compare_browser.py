@@ -67,7 +67,6 @@ def test_saved(lab):
     ex, _, folder = lab
     save(ex, "t.csv"); save(ex, "t.tex"); save(ex, "page.html")
     assert (folder/"t.csv").read_text().count("\n") == 9 and "\\toprule" in (folder/"t.tex").read_text()
-    pytest.importorskip("kaleido", reason="the extra 'pictures' is not installed")
     save(ex, "map.svg")
     svg = (folder/"map.svg").read_text()
     assert svg.startswith("<svg") and "random, IPC 2" in svg

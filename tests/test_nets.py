@@ -99,7 +99,6 @@ def test_stacked_networks_equal_single_ones(name):
 @pytest.mark.parametrize("name", [*SINGLE, "timm:vit_tiny_patch16_224"])
 def test_second_derivatives_reach_the_pixels(name):
     "Gradient matching differentiates the gradient of the weights by the images; attention matching what a map says of them."
-    if name.startswith("timm"): pytest.importorskip("timm")
     net, x = build(name, 16), pixels(2, 16).requires_grad_()
     o = net(x, "all")
     g = torch.autograd.grad(F.cross_entropy(o.logits, torch.tensor([0, 3])), list(net.parameters()), create_graph=True, allow_unused=True)
@@ -108,7 +107,6 @@ def test_second_derivatives_reach_the_pixels(name):
 
 @pytest.mark.parametrize("name", [n for n in list_nets()] + ["timm:resnet10t", "timm:efficientnet_b0"])
 def test_nothing_overwrites_a_map(name):
-    if name.startswith("timm"): pytest.importorskip("timm")
     assert not [m for m in build(name).modules() if getattr(m, "inplace", False)]
 
 @pytest.mark.parametrize("name", list_nets())
@@ -186,7 +184,6 @@ def test_bad_output():
 @pytest.mark.parametrize("channels, size", [(1, 8), (3, 28), (3, 32), (1, 64)])
 @pytest.mark.parametrize("model", ["resnet10t", "vit_tiny_patch16_224", "convnext_atto"])
 def test_timm(model, channels, size):
-    pytest.importorskip("timm")
     rng = torch.get_rng_state()
     net = build(f"timm:{model}", size, channels)
     assert net.training
@@ -198,7 +195,6 @@ def test_timm(model, channels, size):
     assert all(torch.equal(v, w[k]) for k, v in net.reset(generator(1)).state_dict().items()) and torch.equal(rng, torch.get_rng_state())
 
 def test_timm_says_what_is_wrong(monkeypatch):
-    pytest.importorskip("timm")
     with pytest.raises(UnknownName, match="did you mean.*resnet10t"): build("timm:resnet10")
     with pytest.raises(NetError, match="levit_128s.*cannot be used on images"): build("timm:levit_128s")
     monkeypatch.setitem(__import__("sys").modules, "timm", None)

@@ -1,12 +1,11 @@
 """Stable Diffusion and DiT, tiny and of random weights, saved in the real folder format: the whole pipeline loads and runs them, and agrees with diffusers' own pipelines."""
 import json
-import pytest, torch
+import diffusers, pytest, torch
 from dd_nb.core import DDError, generator
 from dd_nb.data import ImageData, Space, load_data
 from dd_nb.loop import distill, method_config
 from dd_nb.methods.codecs import DDIM, codec_plan, regenerate
 
-diffusers = pytest.importorskip("diffusers", reason="pip install 'dd-nb[diffusion]'")
 QUIET = dict(teacher="mlp", teacher_steps=30, parts=2, passes=2, decode_steps=5, precision="float32")
 
 def vae():

@@ -1,11 +1,10 @@
 """A sweep on a real Ray cluster of several nodes: one is killed while it works, and the table is the one made here."""
 import os, threading, time
-import pytest
+import pytest, ray
 from browser import free_port
 from dd_nb.compare.sweep import planned_run, cells, as_grid, sweep, sweep_iter
 from dd_nb.core import ConfigError
 
-ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 GRID = dict(methods=["random", "dm"], nets=["mlp:width=16", "lenet"], seeds=2, students=1, changes=dict(epochs=4), hyper=dict(dm=dict(steps=800, net="convnet:width=8", batch_real=16)))
 SECONDS = ["seconds", "distil_seconds"]
 
