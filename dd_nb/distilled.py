@@ -39,7 +39,7 @@ def register_artifact(
         return register(ARTIFACTS, kind, "artifact")(cls)
     return _inner
 
-# %% ../nbs/05_distilled.ipynb #83a4fa22
+# %% ../nbs/05_distilled.ipynb #f2fe7e7d
 class Distilled(nn.Module):
     "A distilled data set; its parameters are what was learned."
     kind = None  # set by `register_artifact`
@@ -71,7 +71,7 @@ class Distilled(nn.Module):
     @property
     def label_kind(self) -> str: return "soft" if self.materialize().labels.is_floating_point() else "hard"
 
-    def materialize(self, ipc=None) -> Batch: "The first `ipc` images of every class, class by class; default all."; raise NotImplementedError
+    def materialize(self, ipc=None) -> Batch: "The first `ipc` images of every class, class by class; default all."; raise NotImplementedError(f"{type(self).__name__} must define materialize")
     def blueprint(self) -> dict: "Constructor arguments beyond those of every artifact, JSON only."; return {}
 
 # %% ../nbs/05_distilled.ipynb #324fc8cf

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from .core import ConfigError, NetError, UnknownName, _convert, find, names, register
 
-# %% ../nbs/04_nets.ipynb #b2365f7c
+# %% ../nbs/04_nets.ipynb #6a98f82c
 class NetOut(NamedTuple):
     "What a network says of a batch."
     logits: Tensor     # (B, C)
@@ -29,7 +29,7 @@ class NetOut(NamedTuple):
 class Net(nn.Module):
     "A classifier that shows its inside; subclasses define `features` and `head`. `make_net` notes `shape` (c, H, W) and `n_classes`."
     shape, n_classes = None, None
-    def features(self, x: Tensor) -> tuple: "Embedding (B, F) and named maps."; raise NotImplementedError
+    def features(self, x: Tensor) -> tuple: "Embedding (B, F) and named maps."; raise NotImplementedError(f"{type(self).__name__} must define features")
     def forward(self,
         x: Tensor,          # (B, c, H, W) normalised images
         out: str="logits",  # "logits", "embedding" or "all"
