@@ -155,7 +155,7 @@ def squared_error(logits: Tensor, labels: Tensor, weights=None) -> Tensor:
 def _weighted(loss, weights):
     return loss.mean() if weights is None else (loss*weights).mean()
 
-# %% ../nbs/08_judge.ipynb #b72b62e1
+# %% ../nbs/08_judge.ipynb #eacc1d11
 def mixed(
     x: Tensor,                   # B x c x H x W
     how: str,                    # "none", "mixup" or "cutmix"
@@ -179,6 +179,7 @@ def _box(n, share, generator):
     at, half = int(torch.randint(n, (), generator=generator)), int(n*(1 - share)**.5)//2
     return max(0, at - half), min(n, at + half)
 
+# %% ../nbs/08_judge.ipynb #9ffcb890
 def with_mirror(b: Batch) -> Batch:
     "Images and their mirror images, labels alike."
     return Batch(torch.cat([b.images, b.images.flip(-1)]), torch.cat([b.labels, b.labels]), None if b.weights is None else torch.cat([b.weights, b.weights]))
@@ -187,6 +188,7 @@ def batches_of(source, p: Protocol, rng) -> Iterator[Batch]:
     "An epoch's batches, with mirror images if the protocol counts them."
     for b in source.epoch(max(1, p.batch//2) if p.mirror else p.batch, rng): yield with_mirror(b) if p.mirror else b
 
+# %% ../nbs/08_judge.ipynb #c2e2c1d0
 @torch.no_grad()
 def taught(
     p: Protocol,
@@ -205,6 +207,7 @@ def taught(
     x, y, truth, *w = mixed(x, p.mix, n_classes, generator, y, truth, *([] if w is None else [w]))
     return x, says(x) if p.labels == "teacher" else y, truth, w[0] if w else None
 
+# %% ../nbs/08_judge.ipynb #f573c761
 def lesson_loss(
     p: Protocol,
     logits: Tensor,    # B x C of the student
