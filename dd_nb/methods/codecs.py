@@ -66,7 +66,7 @@ class Plan:
     def disk_bytes(self, data) -> int: "What it keeps beside the runs, latents apart."; return 0
     def open(self, data, root, device="cpu", precision="float32") -> "Codec": raise NotImplementedError
 
-# %% ../../nbs/methods/codecs.ipynb #207bce2a
+# %% ../../nbs/methods/codecs.ipynb #e90dc23e
 class Codec:
     "Images to latents and back; subclasses define `encode` and `decode`, and those that generate also `predict` and `sampler`."
     plan: Plan = None
@@ -75,9 +75,9 @@ class Codec:
     sampler = None            # of the diffusion model: `timesteps`, `add_noise`, `step`
     batch = 256               # images that are encoded or decoded at once
     dtype = "float32"         # in which latents are kept on disk
-    def encode(self, x: Tensor) -> Tensor: "Bytes (B, c, H, W) to latents (B, *latent), float32, without chance."; raise NotImplementedError
-    def decode(self, z: Tensor) -> Tensor: "Latents to pixels (B, c, H, W) in 0..1."; raise NotImplementedError
-    def predict(self, z: Tensor, t: int, labels: Tensor, guidance: float) -> Tensor: "The denoiser's output for noisy latents of these classes."; raise NotImplementedError
+    def encode(self, x: Tensor) -> Tensor: "Bytes (B, c, H, W) to latents (B, *latent), float32, without chance."; raise NotImplementedError(f"{type(self).__name__} must define encode")
+    def decode(self, z: Tensor) -> Tensor: "Latents to pixels (B, c, H, W) in 0..1."; raise NotImplementedError(f"{type(self).__name__} must define decode")
+    def predict(self, z: Tensor, t: int, labels: Tensor, guidance: float) -> Tensor: "The denoiser's output for noisy latents of these classes."; raise NotImplementedError(f"{type(self).__name__} must define predict")
     def train(self, portion: int) -> dict: "Make sure this portion of training before encoding is behind; gives its loss by name."; return {}
     def train_on(self, latents, labels: Tensor, portion: int) -> dict: "Likewise for training on the latents of the whole set."; return {}
     def rehearse(self, latents, m, images: int) -> list:
@@ -87,7 +87,7 @@ class Codec:
         out = [((latents.n - latents.done)/len(x), lambda: dict(z=self.encode(x).sum())), (images/len(z), lambda: dict(x=self.decode(z).sum()))]
         return out + ([(steps*images/len(z), lambda: dict(e=self.predict(z, self.sampler.timesteps(m.decode_steps)[0], y, m.guidance).sum()))] if steps else [])
     @property
-    def key(self) -> dict: "What latents depend on, JSON."; raise NotImplementedError
+    def key(self) -> dict: "What latents depend on, JSON."; raise NotImplementedError(f"{type(self).__name__} must define key")
     @property
     def hash(self) -> str: "Ten characters that tell its weights."; return digest(self.key)
     @property

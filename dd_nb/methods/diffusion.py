@@ -6,13 +6,14 @@
 __all__ = ['VAE_FIELDS', 'halvings', 'Block', 'VAE', 'vae_loss', 'kl', 'Attention', 'Denoiser', 'denoiser_loss', 'LocalPlan',
            'Local']
 
-# %% ../../nbs/methods/diffusion.ipynb #8b766f67
+# %% ../../nbs/methods/diffusion.ipynb #95452f79
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
+from fastcore.basics import patch
 from ..core import ArtifactError, ConfigError, generator, param
 from .trained import Trained, digest, plain_name, weights_hash
 from .codecs import Codec, DDIM, Plan, register_codec, tempfile_folder
@@ -132,7 +133,7 @@ def denoiser_loss(
     out = net(a.sqrt()*z + (1 - a).sqrt()*noise, t.to(dev), labels.masked_fill(drop.to(dev), net.n_classes))
     return (out - noise).square().mean()
 
-# %% ../../nbs/methods/diffusion.ipynb #187b192e
+# %% ../../nbs/methods/diffusion.ipynb #0309e469
 @register_codec("local")
 @dataclass(frozen=True)
 class LocalPlan(Plan):
@@ -163,6 +164,7 @@ class LocalPlan(Plan):
         with torch.device("meta"): return 4*sum(p.numel() for n in self._nets(data) for p in n.parameters())
     def open(self, data, root=None, device="cpu", precision="float32"): self.check(data); return Local(self, data, root, device, precision)
 
+# %% ../../nbs/methods/diffusion.ipynb #eeec34a3
 VAE_FIELDS = ("width", "channels", "steps", "batch", "lr", "pull", "portion", "seed")
 
 class Local(Codec):
@@ -177,59 +179,72 @@ class Local(Codec):
         more = about | {k: v for k, v in asdict(plan).items() if k.startswith("unet") or k == "average"}
         self._unet = Trained(folder/f"denoiser-{digest(more)}.safetensors", more, unet, self.unet_batch, plan.unet_steps, plan.portion, plan.unet_lr, plan.seed, device, average=plan.average, decay=.01)
         with torch.device("meta"): self.latent = vae().latent
-
     def half(self): return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
     def scaled(self, x: Tensor) -> Tensor: return x.to(self.device, non_blocking=True).float()/127.5 - 1
-    def vae_batch(self, vae, rng):
-        rows = torch.randint(len(self.data.y_train), (self.plan.batch,), generator=rng)
-        with self.half(): return vae_loss(vae, self.scaled(self.data.x_train[rows.to(self.data.x_train.device)]), rng, self.plan.pull)
-    @torch.no_grad()
-    def whiten(self, vae):
-        "Give the latents' channels mean 0 and variance 1, as some thousand training images have them."
-        rows = torch.randperm(len(self.data.y_train), generator=generator(self.plan.seed, "whiten"))[:4096].sort().values
-        with self.half(): z = torch.cat([vae.moments(self.scaled(self.data.x_train[r.to(self.data.x_train.device)]))[0] for r in rows.split(256)])
-        vae.mean.copy_(z.mean((0, 2, 3), keepdim=True)), vae.std.copy_(z.std((0, 2, 3), keepdim=True).clamp(min=1e-3))
-    def unet_batch(self, net, rng):
-        z, y = self.latents
-        rows = torch.randint(len(y), (self.plan.unet_batch,), generator=rng)
-        with self.half(): return denoiser_loss(net, self.sampler, z[rows].to(self.device).float().unflatten(1, self.latent), y[rows].to(self.device), rng)
-
-    def rehearse(self, latents, m, images):
-        out, kept, was = [], (self._vae, self._unet), self.latents
-        if not all(k.ready for k in kept):
-            for k in kept: k.ready or k._begin()
-            self.latents = torch.randn(self.plan.unet_batch, latents.d), torch.zeros(self.plan.unet_batch, dtype=torch.long)
-            out += [(k.steps - k.done*k.portion, lambda k=k: dict(loss=k._train(1))) for k in kept if not k.ready]
-            self._net = lambda k, what: k.net.eval()                          # what is not trained runs as long as what is
-        return out + super().rehearse(latents, m, images)
-    def train(self, portion): return dict(vae_loss=self._vae.advance(portion + 1))
-    def train_on(self, latents, labels, portion):
-        self.latents = latents, labels
-        return dict(denoiser_loss=self._unet.advance(portion + 1))
-    @property
-    def vae(self) -> VAE: return self._net(self._vae, "autoencoder")
-    @property
-    def unet(self) -> Denoiser: return self._net(self._unet, "denoiser")
-    def _net(self, kept, what):
-        if not kept.ready: raise ArtifactError(f"the {what} of {self.plan.text} for {self.data.name} is not trained here (expected {kept.file}); distil with this codec on this machine first, or copy the folder 'decoders' from the runs that made it")
-        return kept.trained()
-
-    @torch.no_grad()
-    def encode(self, x):
-        with self.half(): return self.vae.encode(self.scaled(x))
-    @torch.no_grad()
-    def decode(self, z):
-        with self.half(): return ((self.vae.decode(z.to(self.device)) + 1)/2).clamp(0, 1)
-    @torch.no_grad()
-    def predict(self, z, t, labels, guidance):
-        times = torch.full((len(z),), t, device=z.device)
-        with self.half():
-            if guidance == 1: return self.unet(z, times, labels)
-            said, unsaid = self.unet(torch.cat([z, z]), torch.cat([times, times]), torch.cat([labels, torch.full_like(labels, self.data.n_classes)])).chunk(2)
-        return unsaid + guidance*(said - unsaid)
     @property
     def key(self): return dict(codec="local", **self.about_vae)
-    @property
-    def hash(self): return weights_hash([self.vae, self.unet])
-    @property
-    def bytes(self): return sum(t.numel()*t.element_size() for n in (self.vae, self.unet) for t in n.state_dict().values())
+
+# %% ../../nbs/methods/diffusion.ipynb #c0f2b9e5
+@patch
+def vae_batch(self:Local, vae, rng):
+    rows = torch.randint(len(self.data.y_train), (self.plan.batch,), generator=rng)
+    with self.half(): return vae_loss(vae, self.scaled(self.data.x_train[rows.to(self.data.x_train.device)]), rng, self.plan.pull)
+@patch
+@torch.no_grad()
+def whiten(self:Local, vae):
+    "Give the latents' channels mean 0 and variance 1, as some thousand training images have them."
+    rows = torch.randperm(len(self.data.y_train), generator=generator(self.plan.seed, "whiten"))[:4096].sort().values
+    with self.half(): z = torch.cat([vae.moments(self.scaled(self.data.x_train[r.to(self.data.x_train.device)]))[0] for r in rows.split(256)])
+    vae.mean.copy_(z.mean((0, 2, 3), keepdim=True)), vae.std.copy_(z.std((0, 2, 3), keepdim=True).clamp(min=1e-3))
+@patch
+def unet_batch(self:Local, net, rng):
+    z, y = self.latents
+    rows = torch.randint(len(y), (self.plan.unet_batch,), generator=rng)
+    with self.half(): return denoiser_loss(net, self.sampler, z[rows].to(self.device).float().unflatten(1, self.latent), y[rows].to(self.device), rng)
+@patch
+def train(self:Local, portion): return dict(vae_loss=self._vae.advance(portion + 1))
+@patch
+def train_on(self:Local, latents, labels, portion):
+    self.latents = latents, labels
+    return dict(denoiser_loss=self._unet.advance(portion + 1))
+
+# %% ../../nbs/methods/diffusion.ipynb #4aa372a0
+@patch(as_prop=True)
+def vae(self:Local) -> VAE: return self._net(self._vae, "autoencoder")
+@patch(as_prop=True)
+def unet(self:Local) -> Denoiser: return self._net(self._unet, "denoiser")
+@patch
+def _net(self:Local, kept, what):
+    if not kept.ready: raise ArtifactError(f"the {what} of {self.plan.text} for {self.data.name} is not trained here (expected {kept.file}); distil with this codec on this machine first, or copy the folder 'decoders' from the runs that made it")
+    return kept.trained()
+@patch
+@torch.no_grad()
+def encode(self:Local, x):
+    with self.half(): return self.vae.encode(self.scaled(x))
+@patch
+@torch.no_grad()
+def decode(self:Local, z):
+    with self.half(): return ((self.vae.decode(z.to(self.device)) + 1)/2).clamp(0, 1)
+@patch
+@torch.no_grad()
+def predict(self:Local, z, t, labels, guidance):
+    times = torch.full((len(z),), t, device=z.device)
+    with self.half():
+        if guidance == 1: return self.unet(z, times, labels)
+        said, unsaid = self.unet(torch.cat([z, z]), torch.cat([times, times]), torch.cat([labels, torch.full_like(labels, self.data.n_classes)])).chunk(2)
+    return unsaid + guidance*(said - unsaid)
+@patch(as_prop=True)
+def hash(self:Local): return weights_hash([self.vae, self.unet])
+@patch(as_prop=True)
+def bytes(self:Local): return sum(t.numel()*t.element_size() for n in (self.vae, self.unet) for t in n.state_dict().values())
+
+# %% ../../nbs/methods/diffusion.ipynb #89837f35
+@patch
+def rehearse(self:Local, latents, m, images):
+    out, kept = [], (self._vae, self._unet)
+    if not all(k.ready for k in kept):
+        for k in kept: k.ready or k._begin()
+        self.latents = torch.randn(self.plan.unet_batch, latents.d), torch.zeros(self.plan.unet_batch, dtype=torch.long)
+        out += [(k.steps - k.done*k.portion, lambda k=k: dict(loss=k._train(1))) for k in kept if not k.ready]
+        self._net = lambda k, what: k.net.eval()                          # what is not trained runs as long as what is
+    return out + super(Local, self).rehearse(latents, m, images)
