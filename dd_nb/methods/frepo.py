@@ -32,7 +32,7 @@ def frepo_loss(
     p = krr(h_t @ h_s.T, h_s @ h_s.T, y, ridge, relative=True, double=double)
     return (p - centred(c, y.shape[1])).square().sum(1).mean()/2, (p.argmax(1) == c).float().mean().detach()
 
-# %% ../../nbs/methods/frepo.ipynb #ee64bdca
+# %% ../../nbs/methods/frepo.ipynb #f337ee0f
 @register_method("frepo")
 @dataclass(frozen=True, kw_only=True)
 class FRePo(Regression):
@@ -51,7 +51,8 @@ class FRePo(Regression):
     pool_batch: int = param(1_000, 0)    # stored images a step of theirs; 0: all
     student_lr: float = param(3e-4, 0, 1)  # of the student (Adam) that the artifact recommends: peak learning rate
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(steps=1_000, net="convnet:width=32,norm=instance,init=lecun", batch_real=256, lr_img=.01, pool_lr=1e-3, student_lr=3e-3, student_steps=1_000, student_warmup=100)},
+        "quick": {"*": dict(steps=1_000, net="convnet:width=32,norm=instance,init=lecun", batch_real=256, lr_img=.01, pool_lr=1e-3, student_lr=3e-3, student_steps=1_000, student_warmup=100),
+                  **{d: dict(zca=.1) for d in ("cifar10", "cifar100")}},
         "paper": {"*": dict(zca=.1, student_steps=0), **{d: dict(zca=0., flip="no") for d in ("mnist", "fashion_mnist", "digits")},
                   ("cifar100", 10): dict(flip="no"), ("cifar100", 50): dict(flip="no"), ("tiny_imagenet", 10): dict(flip="no"), **{d: dict(zca=0.) for d in ("imagenette", "imagewoof")}}}
 

@@ -38,7 +38,7 @@ def arc_cosine(
         T = S + T*(math.pi - theta)/math.pi
     return T if ntk else S
 
-# %% ../../nbs/methods/kip.ipynb #c3b13e14
+# %% ../../nbs/methods/kip.ipynb #6013544f
 @register_method("kip")
 @dataclass(frozen=True, kw_only=True)
 class KIP(Regression):
@@ -55,7 +55,8 @@ class KIP(Regression):
     margin: float = param(0., 0, 100)    # weight of the labels' margin, whose cap is 1/C
     double: bool = param(True)           # n x n solve in float64
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(steps=600, batch_real=256, lr_img=.03, net="convnet:width=32,norm=none,init=lecun", student_lr=1e-3, student_steps=1_000, student_warmup=100)},
+        "quick": {"*": dict(steps=600, batch_real=256, lr_img=.03, net="convnet:width=32,norm=none,init=lecun", student_lr=1e-3, student_steps=1_000, student_warmup=100),
+                  **{d: dict(zca=.1) for d in ("cifar10", "cifar100")}},
         "paper": {"*": dict(steps=50_000, student_steps=0)}}
 
     def optimizers(self, d): return dict(images=torch.optim.Adam(d.parameters(), lr=self.lr_img))
