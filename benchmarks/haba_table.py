@@ -10,13 +10,13 @@ from dd_nb.loop import method_config
 
 args = arguments(__doc__, data=dict(default="cifar10"), objectives=dict(default="dm,dsa,mtt,atom"), ipc=dict(default="2,10", help="budgets in images a class"), seeds=dict(type=int, default=1, help="distillation seeds"),
                  students=dict(type=int, default=3), nets=dict(default="convnet:width=64;resnet18;vgg11;alexnet", help="students, with semicolons; the first also judges all pairs"),
-                 sides=dict(default="alone,haba"), all_pairs=dict(type=int, default=1, help="students of the set of all pairs (it is H times as large)"), ablation=dict(action="store_true"), set=dict(default="", help="hyper-parameters of HaBa that differ, with semicolons"), times=dict(type=int, default=1, help="this many times the objective's steps, for either side; the rows say so"), precision=dict(default="bfloat16", help="of the students"),
+                 sides=dict(default="alone,haba"), all_pairs=dict(type=int, default=1, help="students of the set of all pairs (it is H times as large)"), ablation=dict(action="store_true"), set=dict(default="", help="hyper-parameters of HaBa that differ, with semicolons"), times=dict(type=int, default=1, help="this many times the objective's steps, for either side; the rows say so"), epochs=dict(type=int, default=0, help="of students; 0: the protocol's"), precision=dict(default="bfloat16", help="of the students"),
                  root=dict(default=None, help="folder of runs, to go on after a stop"))
 KEY, out = ["data", "objective", "budget", "side", "net"], args.out or RESULTS/"haba_table.csv"
 ABLATION = {"no game": dict(l_cos=0.), "bases only": dict(learn="bases"), "hallucinators only": dict(learn="hallucinators")}
 changes = dict(c.split("=", 1) for c in args.set.split(";") if c)
 data, nets, students, root = load_data(args.data), args.nets.split(";"), 1 if args.quick else args.students, args.root or tempfile.mkdtemp()
-judge = lambda what, nets, students=students: evaluate(what, data, nets, students, precision=args.precision, progress=False, **(dict(epochs=5) if args.quick else {}))
+judge = lambda what, nets, students=students: evaluate(what, data, nets, students, precision=args.precision, progress=False, **(dict(epochs=5) if args.quick else dict(epochs=args.epochs) if args.epochs else {}))
 
 for objective in args.objectives.split(","):
     for ipc in map(int, args.ipc.split(",")):
