@@ -258,7 +258,7 @@ def clip_implicit(
     long = implicit.norm()
     return implicit*torch.where(long > 0, long.clamp(max=direct.norm())/long, torch.zeros_like(long))
 
-# %% ../../nbs/methods/rcig.ipynb #38ff81c3
+# %% ../../nbs/methods/rcig.ipynb #459bcf96
 class Live(nn.Module):
     "What is being learned: images, labels, temperature. The artifact holds their running mean."
     def __init__(self, d):
@@ -300,7 +300,8 @@ class RCIG(Regression):
     repeats: int = param(1, 1, 100)      # draws of these subsets that are averaged
     presets: ClassVar[dict] = {
         "quick": {"*": dict(steps=800, net="convnet:width=32,norm=none,init=lecun,activation=softplus60", batch_real=256, lr_img=.03, lr_label=.03, lr_tau=0., lr_end=.05, l2_rate=.05, inner_steps=10, adjoint_steps=10,
-                            pool=8, pool_steps=4, pool_lr=3e-4, student_lr=1e-3, student_steps=1_000, student_warmup=100)},
+                            pool=8, pool_steps=4, pool_lr=3e-4, student_lr=1e-3, student_steps=1_000, student_warmup=100),
+                  **{d: dict(steps=300, batch_real=128) for d in ("mnist", "fashion_mnist")}, **{d: dict(steps=300, batch_real=128, zca=.1) for d in ("cifar10", "cifar100")}},
         "paper": {"*": dict(steps=10_000, zca=.1, student_steps=0), ("cifar10", 1): dict(steps=15_000),
                   **{d: dict(zca=0., flip="no") for d in ("mnist", "fashion_mnist", "digits")},
                   ("cifar100", 50): dict(flip="no", grad_syn=2_000, pool_batch=2_000, repeats=2),
