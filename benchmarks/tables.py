@@ -7,7 +7,7 @@ from dd_nb import published
 
 ROOT = Path(__file__).parents[1]
 ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "kip", "frepo", "rcig", "whole"]
-BATCH_NORM = ("datadam", "atom")    # released with networks of batch norm, distilled through and judged by; all others with instance norm
+OWN = dict(datadam="norm=batch", atom="norm=batch", rcig="norm=none")    # norm of the networks a method is released with, distilled through and judged by; all others instance norm
 SIDES = ["alone, 1 image", "alone", "alone, 3 x steps", "haba", "haba, 3 x steps", "haba, all pairs", "haba, all pairs, 3 x steps", "no game", "bases only", "hallucinators only"]
 DIM = ["dim", "gan", "dim, frozen", "gan, frozen", "random", "no match", "feature", "gradient"]
 ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
@@ -134,12 +134,12 @@ def blocks() -> dict:
         if r.method.str.contains(",").any(): out["rcig_ablation"] = regression(r[(r.trained_on == "own") & r.method.str.startswith("rcig") & ~r.net.isin(["resnet18", "vgg11", "alexnet"])]) + source(r, "regression_table")
     if (RESULTS/"quick_table.csv").exists():
         t = csv("quick_table")
-        if "regression" in out: t = pd.concat([t, r[(r.trained_on == "own") & r.net.isin(t.net) & r.data.isin(t.data) & ~r.method.str.contains(",")]])
+        if "regression" in out: t = pd.concat([t, r[(r.trained_on == "own") & (r.net.isin(t.net) | r.net.str.contains("norm=none")) & r.data.isin(t.data) & ~r.method.str.contains(",")]])
         parts = t[t.method.isin(ABLATION)].assign(method=t.method.map(ABLATION))
         if parts.method.nunique() == 3: out["ablation"] = ablation(parts) + source(parts, "quick_table")
-        own = t[t.data.isin(("cifar10", "fashion_mnist")) & (t.net.str.contains("norm=batch") == t.method.isin(BATCH_NORM)) & ~t.method.str.contains(",")]
+        own = t[t.data.isin(("cifar10", "fashion_mnist")) & (t.net.str.extract(r"(norm=\w+)")[0].fillna("") == t.method.map(OWN).fillna("")) & ~t.method.str.contains(",")]
         out["quick_own"] = accuracy(own, "`quick`, each method with its own students") + source(own, "quick_table")
-        kinds = [("quick", ~t.net.str.contains("norm=batch"), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
+        kinds = [("quick", ~t.net.str.contains("norm="), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
         out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
     if (RESULTS/"haba_table.csv").exists(): t = csv("haba_table"); out["haba"] = haba(t, csv("quick_table")) + source(t, "haba_table")
     if (RESULTS/"dim_table.csv").exists(): t = csv("dim_table"); out["dim"] = dim(t) + source(t, "dim_table")
