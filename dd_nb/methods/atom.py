@@ -16,7 +16,7 @@ from ..nets import make_net
 from ..loop import register_method
 from .attention import AttentionMatching
 
-# %% ../../nbs/methods/atom.ipynb #33804e3a
+# %% ../../nbs/methods/atom.ipynb #8c02d2c9
 @register_method("atom")
 @dataclass(frozen=True, kw_only=True)
 class ATOM(AttentionMatching):
@@ -27,7 +27,7 @@ class ATOM(AttentionMatching):
     w_channel: float = param(1., 0, 1e4)   # weight of channel attention in the mix
     p_channel: float = param(4., 1, 16)    # power of channel attention; with instance norm only 4 or more has a signal
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none", real="auto"), **{(d, 1): dict(lr_img=.2) for d in ("mnist", "fashion_mnist")}, "digits": dict(steps=300, net="convnet:norm=batch", real="float32")},
+        "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none", real="auto"), **{k: dict(lr_img=.2) for k in (("mnist", 1), ("fashion_mnist", 1), ("digits", 1), ("digits", 2))}, "digits": dict(steps=300, net="convnet:norm=batch", real="float32")},
         "paper": {"*": dict(steps=8_000)} | {d: dict(mmd=.02) for d in ("tiny_imagenet", "imagenette", "imagewoof")}}
 
     def weights(self):

@@ -11,14 +11,14 @@ from typing import ClassVar
 from ..loop import register_method
 from .attention import AttentionMatching
 
-# %% ../../nbs/methods/datadam.ipynb #3bfd3546
+# %% ../../nbs/methods/datadam.ipynb #b25ae731
 @register_method("datadam")
 @dataclass(frozen=True, kw_only=True)
 class DataDAM(AttentionMatching):
     "Distillation by attention matching (Sajedi et al., ICCV 2023)."
     paper: ClassVar[str] = "Sajedi et al., ICCV 2023"
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none", real="auto"), **{(d, 1): dict(lr_img=.2) for d in ("mnist", "fashion_mnist")}, "digits": dict(steps=300, net="convnet:norm=batch", real="float32")},
+        "quick": {"*": dict(steps=200, net="convnet:width=64,norm=batch", augment="none", real="auto"), **{k: dict(lr_img=.2) for k in (("mnist", 1), ("fashion_mnist", 1), ("digits", 1), ("digits", 2))}, "digits": dict(steps=300, net="convnet:norm=batch", real="float32")},
         "paper": {"*": dict(steps=8_000)} | {d: dict(mmd=.02) for d in ("tiny_imagenet", "imagenette", "imagewoof")},
         "release": {"*": dict(steps=20_000, p=1.)}}
     def weights(self): return dict(spatial=1., channel=0., p_spatial=self.p, p_channel=self.p)
