@@ -8,7 +8,7 @@ from dd_nb import published
 ROOT = Path(__file__).parents[1]
 ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "kip", "frepo", "rcig", "whole"]
 OWN = dict(datadam="norm=batch", atom="norm=batch", rcig="norm=none")    # norm of the networks a method is released with, distilled through and judged by; all others instance norm
-SIDES = ["alone, 1 image", "alone", "alone, 3 x steps", "haba", "haba, 3 x steps", "haba, all pairs", "haba, all pairs, 3 x steps", "no game", "bases only", "hallucinators only"]
+SIDES = ["alone, 1 image", "alone", "alone, 3 x steps", "haba", "haba, 3 x steps", "haba, .3 x step", "haba, all pairs", "haba, all pairs, 3 x steps", "no game", "bases only", "hallucinators only"]
 DIM = ["dim", "gan", "dim, frozen", "gan, frozen", "random", "no match", "feature", "gradient"]
 ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
 csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
@@ -134,7 +134,7 @@ def blocks() -> dict:
         if r.method.str.contains(",").any(): out["rcig_ablation"] = regression(r[(r.trained_on == "own") & r.method.str.startswith("rcig") & ~r.net.isin(["resnet18", "vgg11", "alexnet"])]) + source(r, "regression_table")
     if (RESULTS/"quick_table.csv").exists():
         t = csv("quick_table")
-        if "regression" in out: t = pd.concat([t, r[(r.trained_on == "own") & (r.net.isin(t.net) | r.net.str.contains("norm=none")) & r.data.isin(t.data) & ~r.method.str.contains(",")]])
+        if "regression" in out: t = pd.concat([t, r[(r.trained_on == "own") & (r.net.isin(t.net) | r.net.str.contains("norm=none")) & r.data.isin(t.data) & ~r.method.str.contains(",")]], ignore_index=True)
         parts = t[t.method.isin(ABLATION)].assign(method=t.method.map(ABLATION))
         if parts.method.nunique() == 3: out["ablation"] = ablation(parts) + source(parts, "quick_table")
         own = t[t.data.isin(("cifar10", "fashion_mnist")) & (t.net.str.extract(r"(norm=\w+)")[0].fillna("") == t.method.map(OWN).fillna("")) & ~t.method.str.contains(",")]

@@ -49,7 +49,7 @@ def adversary_loss(
     y = labels.repeat(2)
     return task*F.cross_entropy(logits.flatten(0, 1), y) + like*(1 - likeness(e)) + contrast*supervised_contrast(e.flatten(0, 1), y)
 
-# %% ../../nbs/methods/haba.ipynb #cca86178
+# %% ../../nbs/methods/haba.ipynb #ee02395d
 def objectives() -> list: "Methods whose objective HaBa can use."; return [n for n in list_methods() if issubclass(get_method(n), Objective)]
 
 def _pairs(text: str) -> dict:
@@ -60,7 +60,7 @@ def _pairs(text: str) -> dict:
     return {k.strip(): v.strip() for k, _, v in parts}
 
 MTT_PAPER = dict(steps=15_000, momentum=.9, min_lr=.001, lr_img=100.)   # released scripts; the rest is MTT's own for each data set and budget
-QUICK_SHARE = dict(atom=.3, datadam=.3)   # of the objective's step size, for bases: each stands in several images, whose gradients add up, and attention's drive it out of range
+QUICK_SHARE = dict(atom=.3, datadam=.3)   # of the objective's step size, for bases, up to a budget of two: so few carry the whole gradient, and attention's drives them out of range
 
 @register_method("haba")
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class HaBa(Method):
         "quick": {"*": dict(grey="yes", adversary="convnet:width=32", chunk=100, lr_hal=1e-4), "digits": dict(lr_hal=1e-3)},
         "paper": {"*": dict(objective="mtt")}}
 
-# %% ../../nbs/methods/haba.ipynb #fc4f407d
+# %% ../../nbs/methods/haba.ipynb #d310e6dc
 @patch
 def bind(self:HaBa, data, ipc, preset):
     "The objective with its hyper-parameters for this data set and budget."
@@ -102,7 +102,7 @@ def bind(self:HaBa, data, ipc, preset):
     own = MTT_PAPER | ({("cifar10", 50): dict(max_start=20, student_lr=.01)}.get((data, ipc), {})) if published else {}
     auto = dict(begin="release", hal_optimizer="sgd", momentum=.95) if published else dict(begin="identity", hal_optimizer="adam")
     inner = method_config(self.objective, data, ipc, preset, **(own | _pairs(self.options)))
-    if preset == "quick" and self.objective in QUICK_SHARE: auto["lr_bases"] = QUICK_SHARE[self.objective]*inner.lr_img
+    if preset == "quick" and ipc <= 2 and self.objective in QUICK_SHARE: auto["lr_bases"] = QUICK_SHARE[self.objective]*inner.lr_img
     out = replace(self, **{k: v for k, v in auto.items() if getattr(self, k) in ("auto", -1.) or k == "lr_bases" and not self.lr_bases})
     object.__setattr__(out, "_inner", inner)
     return out
