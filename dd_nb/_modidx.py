@@ -1751,6 +1751,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                              'dd_nb/sharing/package.py'),
                                        'dd_nb.sharing.package._readme': ('nbs/sharing/package.html#_readme', 'dd_nb/sharing/package.py'),
                                        'dd_nb.sharing.package._study': ('nbs/sharing/package.html#_study', 'dd_nb/sharing/package.py'),
+                                       'dd_nb.sharing.package._tests': ('nbs/sharing/package.html#_tests', 'dd_nb/sharing/package.py'),
                                        'dd_nb.sharing.package._text': ('nbs/sharing/package.html#_text', 'dd_nb/sharing/package.py'),
                                        'dd_nb.sharing.package.check_name': ( 'nbs/sharing/package.html#check_name',
                                                                              'dd_nb/sharing/package.py'),
