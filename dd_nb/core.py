@@ -43,17 +43,19 @@ def find(
     meant = f"; did you mean {near}?" if near else "."
     raise UnknownName(f"no {kind} {name!r}{meant} Known: {', '.join(sorted(table))}. {more}".strip())
 
-# %% ../nbs/00_core.ipynb #ba2dc78b
+# %% ../nbs/00_core.ipynb #d41f8e4a
 def register(
     table: dict,  # registry to add to
     name: str,    # the name people will type
     kind: str,    # what the table holds, for the message
+    attr: str=None,  # attribute by which a class knows its own name
 ):
     "Decorator: put what it decorates into `table`; a name is given once."
     def _inner(f):
         old = table.get(name)
         same = old is not None and old.__qualname__ == f.__qualname__ and (old.__module__ == f.__module__ or "__main__" in (old.__module__, f.__module__))
         if old is not None and not same: raise ConfigError(f"{kind} {name!r} is registered already, by {old.__module__}.{old.__qualname__}; choose another name")
+        if attr: setattr(f, attr, name)
         if not (same and old.__module__ == "__main__" != f.__module__): table[name] = f    # what is being typed in a notebook wins over its export
         return f
     return _inner

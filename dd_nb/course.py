@@ -6,7 +6,7 @@
 __all__ = ['CHECKS', 'LESSONS', 'NotYet', 'need', 'answered', 'compare', 'exercise', 'Verdict', 'check', 'try_it', 'quiz',
            'lessons', 'version', 'write_course', 'Rules', 'judge_file', 'Leaderboard', 'board']
 
-# %% ../nbs/sharing/course.ipynb #acf0e348
+# %% ../nbs/sharing/course.ipynb #33291e02
 import json, math, re, time
 from dataclasses import dataclass
 from html import escape
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 import torch.nn.functional as F
+from fastcore.basics import patch
 from .core import DDError, ConfigError, StoreError, atomic_write, find, generator
 from .settings import shipped
 from .sharing.package import directives, read_notebook
@@ -520,7 +521,7 @@ def _(difference):
         "that treats the two as strangers. The same seed gave both: take the differences seed by seed, then their spread": _t95(4)*((a.var() + b.var())/4)**.5, "you forgot to divide by the root of the number of seeds": _t95(4)*d.std()})
     return "seed by seed the common luck falls away."
 
-# %% ../nbs/sharing/course.ipynb #8cb84c03
+# %% ../nbs/sharing/course.ipynb #2a365628
 @dataclass(frozen=True)
 class Rules:
     "What everybody's artifact is judged by."
@@ -548,6 +549,7 @@ def judge_file(
     except DDError as e: return row | dict(note=str(e).replace(str(file.parent) + "/", ""))
     except Exception as e: return row | dict(note=f"cannot be judged: {type(e).__name__}: {e}"[:200])
 
+# %% ../nbs/sharing/course.ipynb #37b0dfd7
 class Leaderboard:
     "Judges what lies in a folder, each file once for as long as it does not change."
     def __init__(self, folder, rules: Rules=Rules()):
@@ -567,23 +569,26 @@ class Leaderboard:
     def refresh(self):                                        # DataFrame
         "Judge what is new, forget what is gone, give the table."
         for f, stamp in self.waiting():
-            row = judge_file(f, self.rules) if f.suffix == ".safetensors" else dict(name=f.name, note="no .safetensors file; save with run.distilled.save('NAME.safetensors')")
+            row = judge_file(f, self.rules) if f.suffix == ".safetensors" else dict(name=f.name, method="", note="no .safetensors file; save with run.distilled.save('NAME.safetensors')")
             self.rows[f.name] = row | dict(stamp=stamp)
         self.rows = {k: v for k, v in self.rows.items() if (self.folder/k).exists()}
         return self.table()
 
-    def table(self):
-        import pandas as pd
-        t = pd.DataFrame([*self.rows.values()], columns=["name", "accuracy", "spread", "bytes", "method", "note"]).sort_values(["accuracy", "bytes"], ascending=[False, True], na_position="last", kind="stable")
-        t.insert(0, "rank", [str(i) if a == a and a is not None else "" for i, a in enumerate(t.accuracy, 1)])
-        return t.reset_index(drop=True)
+# %% ../nbs/sharing/course.ipynb #c51c9ea1
+@patch
+def table(self:Leaderboard):
+    import pandas as pd
+    t = pd.DataFrame([*self.rows.values()], columns=["name", "accuracy", "spread", "bytes", "method", "note"]).sort_values(["accuracy", "bytes"], ascending=[False, True], na_position="last", kind="stable")
+    t.insert(0, "rank", [str(i) if a == a and a is not None else "" for i, a in enumerate(t.accuracy, 1)])
+    return t.reset_index(drop=True)
 
-    def html(self) -> str:
-        t = self.table()
-        number = lambda f: lambda v: "" if v is None or v != v else f.format(v)
-        t["accuracy, %"] = t.accuracy.map(number("{:.1%}")).str.rstrip("%") + t.spread.map(number(" ± {:.1%}")).str.rstrip("%")
-        t["bytes"] = t.bytes.map(number("{:,.0f}"))
-        return t[["rank", "name", "accuracy, %", "bytes", "method", "note"]].to_html(index=False, border=0, classes="dd-table") if len(t) else "Nothing has been handed in yet."
+@patch
+def html(self:Leaderboard) -> str:
+    t = self.table()
+    number = lambda f: lambda v: "" if v is None or v != v else f.format(v)
+    t["accuracy, %"] = t.accuracy.map(number("{:.1%}")).str.rstrip("%") + t.spread.map(number(" ± {:.1%}")).str.rstrip("%")
+    t["bytes"] = t.bytes.map(number("{:,.0f}"))
+    return t[["rank", "name", "accuracy, %", "bytes", "method", "note"]].to_html(index=False, border=0, classes="dd-table") if len(t) else "Nothing has been handed in yet."
 
 # %% ../nbs/sharing/course.ipynb #7800dae8
 def board(

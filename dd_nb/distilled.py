@@ -27,17 +27,14 @@ class Batch(NamedTuple):
         if isinstance(i, int): return tuple.__getitem__(self, i)
         return Batch(self.images[i], self.labels[i], None if self.weights is None else self.weights[i])
 
-# %% ../nbs/05_distilled.ipynb #5748e9ba
+# %% ../nbs/05_distilled.ipynb #b6fa3b47
 ARTIFACTS = {}  # kind -> class, as written in a saved file
 
 def register_artifact(
     kind: str,  # the name saved files carry
 ):
     "Decorator: make a `Distilled` class loadable by its kind."
-    def _inner(cls):
-        cls.kind = kind
-        return register(ARTIFACTS, kind, "artifact")(cls)
-    return _inner
+    return register(ARTIFACTS, kind, "artifact", "kind")
 
 # %% ../nbs/05_distilled.ipynb #f2fe7e7d
 class Distilled(nn.Module):

@@ -54,17 +54,14 @@ class State:
         for k, m in self.modules.items(): m.load_state_dict(tree["modules"][k])
         for k, o in self.optimizers.items(): o.load_state_dict(tree["optimizers"][k])
 
-# %% ../nbs/07_loop.ipynb #fe3dcb9a
+# %% ../nbs/07_loop.ipynb #bb064185
 METHODS = {}  # name -> Method class
 
 def register_method(
     name: str,  # what people type
 ):
     "Decorator: make a `Method` dataclass known under `name`."
-    def _inner(cls):
-        cls.name = name
-        return register(METHODS, name, "method")(cls)
-    return _inner
+    return register(METHODS, name, "method", "name")
 
 # %% ../nbs/07_loop.ipynb #ff89e8c8
 @dataclass(frozen=True, kw_only=True)

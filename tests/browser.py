@@ -91,6 +91,16 @@ def number(ex, label, value):
 def tab(ex, name): ex.get_by_role("tab", name=name, exact=True).click()
 def status(ex): return ex.locator("[role=status], [role=alert]").first
 
+def load_run(ex, run, view):
+    "As a person who came for `view`: it is empty, so the run is loaded, and then it shows something."
+    tab(ex, view)
+    expect(ex.get_by_text("Distil or load something first.")).to_be_visible()
+    tab(ex, "Runs")
+    choose(ex, "Runs", run.name)
+    button(ex, "Load").click()
+    expect(status(ex)).to_contain_text(f"Loaded {run.name.split('-ipc')[0]}", timeout=60_000)
+    tab(ex, view)
+
 def load_file(ex, name):
     tab(ex, "Runs")
     ex.get_by_label("From", exact=True).fill(name); ex.get_by_label("From", exact=True).press("Tab")

@@ -49,15 +49,21 @@ def quiz(page, right, wrong):
     expect(folded.locator(".jp-InputPlaceholder")).to_contain_text("Run this cell for the quiz")
     expect(folded.locator(".cm-content")).to_be_hidden()              # the answers stand in it
 
+def tried(page, imports, demo):
+    "Run the cells of a lesson's imports and of what is to be tried, found by a line of theirs; gives its picture, once there."
+    run_cell_with(page, imports)
+    run_cell_with(page, demo)
+    picture = page.locator(".dd-try img")
+    expect(picture).to_be_visible(timeout=90_000)
+    return picture
+
 def nothing_is_broken(page): assert page.get_by_text("Traceback").count() == 0 and page.locator(".dd-try [role=alert]").count() == 0
 
 @pytest.mark.parametrize("lesson", ["01_worth.ipynb"], indirect=True)
 def test_lesson_1(lesson):
     page = lesson
-    run_cell_with(page, "from dd_nb import Images, evaluate")
-    run_cell_with(page, "def drawn(")
-    picture = page.locator(".dd-try img")
-    expect(picture).to_have_attribute("alt", "real digits drawn by chance, a row a class", timeout=90_000)
+    picture = tried(page, "from dd_nb import Images, evaluate", "def drawn(")
+    expect(picture).to_have_attribute("alt", "real digits drawn by chance, a row a class")
     before = picture.get_attribute("src")
     slider = page.locator(".dd-try [role=slider]").first
     slider.focus(); slider.press("ArrowRight")
@@ -78,10 +84,7 @@ def test_lesson_1(lesson):
 @pytest.mark.parametrize("lesson", ["08_fair.ipynb"], indirect=True)
 def test_lesson_8(lesson):
     page = lesson
-    run_cell_with(page, "from dd_nb import Images, distill, evaluate")
-    run_cell_with(page, "def contest(")
-    picture = page.locator(".dd-try img")
-    expect(picture).to_be_visible(timeout=90_000)
+    tried(page, "from dd_nb import Images, distill, evaluate", "def contest(")
     write(page, "def half_width(a):", "from scipy.stats import t\ndef half_width(a): return a.std()")
     checked(page, "8.1", "notyet", "that is the standard deviation")
     write(page, "def half_width(a)", "from scipy.stats import t\ndef half_width(a): return 1/0")

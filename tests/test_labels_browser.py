@@ -2,7 +2,7 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import assert_fits, button, choose, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
+from browser import assert_fits, choose, jupyterlab, load_file, load_run, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
@@ -37,13 +37,7 @@ def click_row(ex, i, column=.5):
     ex.page.mouse.click(box["x"] + column*box["width"], box["y"] + (i + .5)/(10*IPC)*box["height"])
 
 def test_matrix_and_image(ex, run):
-    tab(ex, "Labels")
-    expect(ex.get_by_text("Distil or load something first.")).to_be_visible()
-    tab(ex, "Runs")
-    ex.get_by_label("Runs", exact=True).select_option(run.name)
-    button(ex, "Load").click()
-    expect(status(ex)).to_contain_text("Loaded frepo-digits", timeout=60_000)
-    tab(ex, "Labels")
+    load_run(ex, run, "Labels")
     has(label(ex), "image 1 of class 0 beside its label, step 90")
     expect(cells(ex)).to_have_attribute("href", re.compile("^data:image/png"), timeout=60_000)
     names = matrix(ex).locator(".ytick text").all_text_contents()

@@ -2,7 +2,7 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import assert_fits, button, choose, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
+from browser import assert_fits, button, choose, jupyterlab, load_file, load_run, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
@@ -37,13 +37,7 @@ def click_centroid(ex, j):
     ex.page.mouse.click(x, y)
 
 def test_map_and_click(ex, run):
-    tab(ex, "Latents")
-    expect(ex.get_by_text("Distil or load something first.")).to_be_visible()
-    tab(ex, "Runs")
-    ex.get_by_label("Runs", exact=True).select_option(run.name)
-    button(ex, "Load").click()
-    expect(status(ex)).to_contain_text("Loaded ddoq-digits", timeout=60_000)
-    tab(ex, "Latents")
+    load_run(ex, run, "Latents")
     has(strip(ex), "centroid 1 of class 0, strength 0.5$")
     points = latent_map(ex).locator(".scatterlayer .trace")
     expect(points.nth(2).locator("path.point")).to_have_count(IPC, timeout=60_000)

@@ -20,7 +20,7 @@ from ..distilled import ARTIFACTS, Distilled, read_tensors, write_tensors
 from ..nets import FAMILIES, NETS, make_net, parse_net
 from ..judge import Protocol, Steps, Student, Teacher, TOGETHER, WholeSet, cores, register_together
 
-# %% ../../nbs/compare/workers.ipynb #d45dc6ec
+# %% ../../nbs/compare/workers.ipynb #1c6c123b
 def serve():
     "Answer calls from stdin on stdout, line by line, until stdin ends."
     answer = os.fdopen(os.dup(1), "w", buffering=1)
@@ -39,6 +39,8 @@ def serve():
             say(done=True)
         except Exception as e: say(error=[type(e).__name__, str(e), traceback.format_exc()])
 
+
+# %% ../../nbs/compare/workers.ipynb #569a97ce
 def as_error(name: str, text: str, trace: str) -> Exception:
     "What went wrong in a worker, as the exception it was there if it is one of ours."
     kind = getattr(core, name, None)
@@ -131,50 +133,63 @@ def echo(values, fail="", pause=0.):
     if fail == "die": os._exit(7)
     if fail: raise getattr(core, fail, ValueError)(f"as asked: {fail}")
 
-# %% ../../nbs/compare/workers.ipynb #b450f504
+# %% ../../nbs/compare/workers.ipynb #65935f36
+def _inner(s: Student) -> tuple: "Steps an epoch (0: as many as the set has) and what they are drawn from."; return (s.source.n, s.source.source) if isinstance(s.source, Steps) else (0, s.source)
+def _net_names(s): return [s.net, *([s.teacher.name] if s.teacher else [])]
+def _factory(net): return (NETS | FAMILIES)[parse_net(net)[0]]
+
 def why_not(s: Student) -> str:
     "Why a worker could not train this student; empty if it can."
-    source = s.source.source if isinstance(s.source, Steps) else s.source
-    if not isinstance(source, (WholeSet, Distilled)) and type(source).__name__ != "WholeSet": return f"its images come from a {type(source).__name__}, which cannot be written to a file"
+    _, source = _inner(s)
+    if not isinstance(source, Distilled) and type(source).__name__ != "WholeSet": return f"its images come from a {type(source).__name__}, which cannot be written to a file"
     if isinstance(source, Distilled) and (source.kind not in ARTIFACTS or type(source).__module__ == "__main__"): return f"{type(source).__name__} is defined in a notebook's cell"
     typed = [n for n in _net_names(s) if _factory(n).__module__ == "__main__"]
     return f"network {typed[0]!r} is defined in a notebook's cell" if typed else ""
 
-def _net_names(s): return [s.net, *([s.teacher.name] if s.teacher else [])]
-def _factory(net): return (NETS | FAMILIES)[parse_net(net)[0]]
-
-def _save_arrays(folder: Path, arrays: dict):
+# %% ../../nbs/compare/workers.ipynb #84bf53ad
+def _write_data(to: Path, d: ImageData, whole: bool):
+    "`whole`: with all training images."
     import numpy as np
-    folder.mkdir(parents=True)
-    for k, t in arrays.items(): np.save(folder/f"{k}.npy", t.cpu().numpy())
+    to.mkdir()
+    train, fitted = slice(None if whole else 1), dict(zip(("mu", "U", "s"), d.space.fitted or ()))
+    for k, t in (dict(x_train=d.x_train[train], y_train=d.y_train[train], x_test=d.x_test, y_test=d.y_test) | fitted).items(): np.save(to/f"{k}.npy", t.cpu().numpy())
+    (to/"data.json").write_text(json.dumps(dict(name=d.name, classes=list(d.classes), space=d.space.to_dict(), flip=d.flip)))
 
-def _map_arrays(folder: Path) -> dict:
+def _read_data(at: Path) -> ImageData:
     import numpy as np
-    return {f.stem: torch.from_numpy(np.load(f, mmap_mode="c", allow_pickle=False)) for f in folder.glob("*.npy")}
+    a, d = {f.stem: torch.from_numpy(np.load(f, mmap_mode="c", allow_pickle=False)) for f in at.glob("*.npy")}, json.loads((at/"data.json").read_text())
+    space = Space.from_dict(d["space"])
+    if "U" in a: space = replace(space, fitted=(a["mu"], a["U"], a["s"]))
+    return ImageData(d["name"], a["x_train"], a["y_train"], a["x_test"], a["y_test"], d["classes"], space, d["flip"])
 
+# %% ../../nbs/compare/workers.ipynb #662ed093
+def _write_teacher(to: Path, t: Teacher):
+    to.mkdir()
+    for i, n in enumerate(t.nets): write_tensors(to/f"{i}.safetensors", n.state_dict(), {})
+
+def _read_teacher(at: Path, name: str, data: ImageData) -> Teacher:
+    files = sorted(at.glob("*.safetensors"), key=lambda f: int(f.stem))
+    nets = [make_net(name, data, generator=torch.Generator()).to(data.device) for _ in files]
+    for n, f in zip(nets, files): n.load_state_dict(read_tensors(f, "a teacher")[0])
+    return Teacher(name, nets)
+
+# %% ../../nbs/compare/workers.ipynb #a16dfd1e
 def pack_students(
     students: list,
     folder: Path,   # an empty one
 ) -> list:          # JSON, one a student
     "Write what students need; what several share is written once."
     where, out = {}, []
-    def once(obj, write):
-        if id(obj) not in where: where[id(obj)] = f"{len(where)}"; write(folder/where[id(obj)])
+    def once(obj, write, *more):
+        if id(obj) not in where: where[id(obj)] = f"{len(where)}"; write(folder/where[id(obj)], obj, *more)
         return where[id(obj)]
+    def save(to, d): to.mkdir(); d.save(to/"distilled.safetensors")
+    real = {id(s.data) for s in students if not isinstance(_inner(s)[1], Distilled)}       # data whose training images are needed
     for s in students:
-        steps, source = (s.source.n, s.source.source) if isinstance(s.source, Steps) else (0, s.source)
+        steps, source = _inner(s)
         whole = not isinstance(source, Distilled)
-        def write(to, d=s.data, whole=any(t.data is s.data and not isinstance(t.source, Distilled) for t in students)):
-            train = slice(None) if whole else slice(1)                       # training images are not needed where an artifact stands for them
-            fitted = dict(zip(("mu", "U", "s"), d.space.fitted)) if d.space.fitted is not None else {}
-            _save_arrays(to, dict(x_train=d.x_train[train], y_train=d.y_train[train], x_test=d.x_test, y_test=d.y_test) | fitted)
-            (to/"data.json").write_text(json.dumps(dict(name=d.name, classes=list(d.classes), space=d.space.to_dict(), flip=d.flip)))
-        def save(to): to.mkdir(); source.save(to/"distilled.safetensors")
-        def teach(to):
-            to.mkdir()
-            for i, n in enumerate(s.teacher.nets): write_tensors(to/f"{i}.safetensors", n.state_dict(), {})
-        out.append(dict(source=None if whole else once(source, save), steps=steps, data=once(s.data, write), net=s.net, seed=s.seed, p=asdict(s.p), images=s.images,
-                        base=s.base, epochs=s.epochs, teacher=once(s.teacher, teach) if s.teacher else None, teacher_net=s.teacher.name if s.teacher else None,
+        out.append(dict(source=None if whole else once(source, save), steps=steps, data=once(s.data, _write_data, id(s.data) in real), net=s.net, seed=s.seed, p=asdict(s.p), images=s.images,
+                        base=s.base, epochs=s.epochs, teacher=once(s.teacher, _write_teacher) if s.teacher else None, teacher_net=s.teacher.name if s.teacher else None,
                         modules=sorted({*(_factory(n).__module__ for n in _net_names(s)), *(() if whole else (type(source).__module__,))})))
     return out
 
@@ -187,24 +202,16 @@ def unpack_student(
     "The student again, in another process."
     known = {} if known is None else known
     for m in s["modules"]: import_module(m)
-    if s["data"] not in known:
-        a, d = _map_arrays(folder/s["data"]), json.loads((folder/s["data"]/"data.json").read_text())
-        space = Space.from_dict(d["space"])
-        if "U" in a: space = replace(space, fitted=(a["mu"], a["U"], a["s"]))
-        known[s["data"]] = ImageData(d["name"], a["x_train"], a["y_train"], a["x_test"], a["y_test"], d["classes"], space, d["flip"]).to(device)
-    data = known[s["data"]]
-    if s["source"] is None: source = WholeSet(data)
-    elif s["source"] in known: source = known[s["source"]]
-    else:
-        source = known[s["source"]] = Distilled.load(folder/s["source"]/"distilled.safetensors").to(device)
-        if source.space == data.space: source.space = data.space             # with its whitening matrix, which files do not hold
-    if s["teacher"] and s["teacher"] not in known:
-        files = sorted((folder/s["teacher"]).glob("*.safetensors"), key=lambda f: int(f.stem))
-        nets = [make_net(s["teacher_net"], data, generator=torch.Generator()) for _ in files]
-        for n, f in zip(nets, files): n.load_state_dict(read_tensors(f, "a teacher")[0])
-        known[s["teacher"]] = Teacher(s["teacher_net"], [n.to(device) for n in nets])
-    return Student(Steps(source, s["steps"]) if s["steps"] else source, data, s["net"], s["seed"], Protocol(**s["p"]), s["images"], s["base"], s["epochs"], known.get(s["teacher"]))
+    def once(key, read):
+        if key not in known: known[key] = read(folder/key)
+        return known[key]
+    data = once(s["data"], lambda at: _read_data(at).to(device))
+    source = WholeSet(data) if s["source"] is None else once(s["source"], lambda at: Distilled.load(at/"distilled.safetensors").to(device))
+    if s["source"] and source.space == data.space: source.space = data.space             # with its whitening matrix, which files do not hold
+    teacher = once(s["teacher"], lambda at: _read_teacher(at, s["teacher_net"], data)) if s["teacher"] else None
+    return Student(Steps(source, s["steps"]) if s["steps"] else source, data, s["net"], s["seed"], Protocol(**s["p"]), s["images"], s["base"], s["epochs"], teacher)
 
+# %% ../../nbs/compare/workers.ipynb #50f4a4b9
 def judge_call(folder: str, students: list, together: str, device: str) -> Iterator:
     "In a worker: train and test these students; yields [index, epoch, epochs, row or None], progress at most five times a second."
     import time

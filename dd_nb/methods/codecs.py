@@ -20,15 +20,12 @@ from ..data import ZCA_LIMIT, fit_zca
 from ..distilled import read_tensors, write_tensors
 from .trained import digest, plain_name
 
-# %% ../../nbs/methods/codecs.ipynb #38d0b110
+# %% ../../nbs/methods/codecs.ipynb #d8abec59
 CODECS = {}  # name -> plan (a frozen dataclass with `open`)
 
 def register_codec(name: str):
     "Decorator: make a codec's plan known under `name`."
-    def _inner(cls):
-        cls.name = name
-        return register(CODECS, name, "codec")(cls)
-    return _inner
+    return register(CODECS, name, "codec", "name")
 
 def list_codecs(pattern: str="*") -> list: "Names of the codecs there are."; _load_codecs(); return names(CODECS, pattern)
 

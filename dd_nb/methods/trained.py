@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['digest', 'weights_hash', 'plain_name', 'Trained']
 
-# %% ../../nbs/methods/trained.ipynb #79950fff
+# %% ../../nbs/methods/trained.ipynb #239ea03f
 import copy, hashlib, json, math
 from pathlib import Path
 import torch
 from torch import nn
+from fastcore.basics import patch
 from ..core import TrainingDiverged, generator, storing
 from ..nets import seeded
 from ..distilled import read_tensors, write_tensors
@@ -79,27 +80,53 @@ class Trained:
         self.advance(self.portions)
         return self.net
 
-# %% ../../nbs/methods/trained.ipynb #42048c55
-def _begin(self):
+# %% ../../nbs/methods/trained.ipynb #b0b73d6e
+@patch
+def _begin(self:Trained):
+    "The network with fresh weights, and what accompanies it in training: its moving average and the optimiser."
     with seeded(generator(self.seed, "weights")): self.net = self.make().to(self.device)
-    self._companions()
-
-def _companions(self):
     self.shadow = copy.deepcopy(self.net).requires_grad_(False) if self.average else None
     p = self.net.parameters()
     self.opt = torch.optim.SGD(p, lr=self.lr, momentum=.9, weight_decay=self.decay) if self.optimizer == "sgd" else torch.optim.AdamW(p, lr=self.lr, weight_decay=self.decay)
 
-def _on_disk(self) -> int:
-    "Portions that the file holds; 0 without one."
-    if not self.file.exists(): return 0
-    from safetensors import safe_open, SafetensorError
-    try:
-        with safe_open(self.file, "pt") as f: return len(json.loads(f.metadata()["dd_nb"])["losses"])   # the header alone
-    except (SafetensorError, ValueError, OSError, TypeError, KeyError): return len(self._read()[1]["losses"])   # which says what is wrong
+# %% ../../nbs/methods/trained.ipynb #d296970f
+@patch
+def _step(self:Trained, i, rng):
+    "The `i`-th step of all; gives its loss."
+    params = list(self.net.parameters())
+    for g in self.opt.param_groups: g["lr"] = self.rate(i)
+    loss = self.loss(self.net, rng)
+    self.opt.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(params, 1.)
+    self.opt.step()
+    if self.shadow is not None:
+        with torch.no_grad():
+            for a, b in zip(self.shadow.parameters(), params): a.lerp_(b, 1 - min(self.average, (i + 1)/(i + 10)))
+    return loss.detach()
 
-def _read(self): return read_tensors(self.file, "a network in training (delete the file and run again to train it anew)")
+@patch
+def _train(self:Trained, steps=None) -> float:
+    "One portion (or its first steps); gives the mean loss."
+    first, rng, total = self.done*self.portion, generator(self.seed, "portion", self.done), torch.zeros((), device=self.device)
+    count = min(self.portion, self.steps - first) if steps is None else steps
+    self.net.train()
+    for i in range(first, first + count): total += self._step(i, rng)
+    return float(total)/count
 
-def _load(self):
+# %% ../../nbs/methods/trained.ipynb #d598be75
+@patch
+def _save(self:Trained):
+    last = self.done == self.portions
+    tree = dict(net=self.net.state_dict()) | ({} if last else dict(opt=self.opt.state_dict()) | (dict(shadow=self.shadow.state_dict()) if self.shadow is not None else {}))
+    tensors, rest = pack(tree)
+    write_tensors(self.file, tensors, dict(about=self.about, losses=self.losses, tree=rest), "a network in training")
+
+@patch
+def _read(self:Trained): return read_tensors(self.file, "a network in training (delete the file and run again to train it anew)")
+
+@patch
+def _load(self:Trained):
     tensors, header = self._read()
     self._begin()
     self.losses = header["losses"]
@@ -109,37 +136,31 @@ def _load(self):
     if self.shadow is not None: self.shadow.load_state_dict(tree["shadow"])
     self.opt.load_state_dict(tree["opt"])
 
-def _close(self):
+@patch
+def _close(self:Trained):
+    "No more training."
     self.net.eval().requires_grad_(False)
     self.shadow = self.opt = None
 
-def _save(self):
-    last = self.done == self.portions
-    tree = dict(net=self.net.state_dict()) | ({} if last else dict(opt=self.opt.state_dict()) | (dict(shadow=self.shadow.state_dict()) if self.shadow is not None else {}))
-    tensors, rest = pack(tree)
-    write_tensors(self.file, tensors, dict(about=self.about, losses=self.losses, tree=rest), "a network in training")
+@patch
+def _on_disk(self:Trained) -> int:
+    "Portions that the file holds; 0 without one."
+    if not self.file.exists(): return 0
+    from safetensors import safe_open, SafetensorError
+    try:
+        with safe_open(self.file, "pt") as f: return len(json.loads(f.metadata()["dd_nb"])["losses"])   # the header alone
+    except (SafetensorError, ValueError, OSError, TypeError, KeyError): return len(self._read()[1]["losses"])   # which says what is wrong
 
-def _train(self, steps=None) -> float:
-    "One portion (or its first steps); gives the mean loss."
-    first, rng, total = self.done*self.portion, generator(self.seed, "portion", self.done), torch.zeros((), device=self.device)
-    count = min(self.portion, self.steps - first) if steps is None else steps
-    self.net.train()
-    params = list(self.net.parameters())
-    for i in range(first, first + count):
-        for g in self.opt.param_groups: g["lr"] = self.rate(i)
-        loss = self.loss(self.net, rng)
-        self.opt.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(params, 1.)
-        self.opt.step()
-        if self.shadow is not None:
-            keep = min(self.average, (i + 1)/(i + 10))                           # early weights are forgotten soon
-            with torch.no_grad():
-                for a, b in zip(self.shadow.parameters(), params): a.lerp_(b, 1 - keep)
-        total += loss.detach()
-    return float(total)/count
+# %% ../../nbs/methods/trained.ipynb #9aff136e
+@patch
+def _finish(self:Trained):
+    "The finished network, in the place of the one in training."
+    if self.shadow is not None: self.shadow.load_state_dict(self.net.state_dict() | dict(self.shadow.named_parameters())); self.net = self.shadow
+    self._close()
+    if self.finish: self.finish(self.net)
 
-def _advance(self, to: int) -> float:
+@patch
+def advance(self:Trained, to: int) -> float:
     "Make sure `to` portions are behind; gives the mean loss of the last of them. What another process has trained meanwhile is read."
     from filelock import FileLock
     while self.done < to:
@@ -150,11 +171,6 @@ def _advance(self, to: int) -> float:
             loss = self._train()
             if not abs(loss) < float("inf"): raise TrainingDiverged(f"{self.file.name}: the loss became {loss} after {self.done*self.portion:,} steps; lower its step size (lr), then start again. What was trained before is kept in {self.file}")
             self.losses.append(loss)
-            if self.done == self.portions:
-                if self.shadow is not None: self.shadow.load_state_dict(self.net.state_dict() | dict(self.shadow.named_parameters())); self.net = self.shadow
-                self._close()
-                if self.finish: self.finish(self.net)
+            if self.done == self.portions: self._finish()
             self._save()
     return self.losses[to - 1] if to else 0.
-
-Trained._begin, Trained._companions, Trained._on_disk, Trained._read, Trained._load, Trained._close, Trained._save, Trained._train, Trained.advance = _begin, _companions, _on_disk, _read, _load, _close, _save, _train, _advance

@@ -15,15 +15,12 @@ from fastcore.basics import patch
 from .. import plots
 from ..core import DDError, register
 
-# %% ../../nbs/views/panel.ipynb #6a0cb7d8
+# %% ../../nbs/views/panel.ipynb #4913a8f4
 PANELS = {}  # title -> Panel class, in the order of the tabs
 
 def register_panel(title: str):
     "Decorator: show a `Panel` class in the explorer under this title."
-    def _inner(cls):
-        cls.title = title
-        return register(PANELS, title, "panel")(cls)
-    return _inner
+    return register(PANELS, title, "panel", "title")
 
 # %% ../../nbs/views/panel.ipynb #b3ce6405
 def picture(
