@@ -645,6 +645,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'dd_nb.explorer.Explorer.do_load_file': ('nbs/explorer.html#explorer.do_load_file', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer.Explorer.do_save': ('nbs/explorer.html#explorer.do_save', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer.Explorer.say': ('nbs/explorer.html#explorer.say', 'dd_nb/explorer.py'),
+                                'dd_nb.explorer.Names': ('nbs/explorer.html#names', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer._split_nets': ('nbs/explorer.html#_split_nets', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer.field_docs': ('nbs/explorer.html#field_docs', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer.form_field': ('nbs/explorer.html#form_field', 'dd_nb/explorer.py'),
