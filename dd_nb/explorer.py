@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['OTHER', 'CSS', 'UNJUDGED', 'Background', 'field_docs', 'form_field', 'status_line', 'result_table', 'Names',
-           'Explorer']
+           'Explorer', 'loss_line']
 
-# %% ../nbs/10_explorer.ipynb #0356ebc2
-import importlib, pkgutil, threading, time
+# %% ../nbs/10_explorer.ipynb #bcdc85ae
+import importlib, pkgutil, threading, time, traceback
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from html import escape
@@ -26,7 +26,7 @@ from .loop import distill_iter, estimate, get_method, list_methods, method_confi
 from .views.panel import PANELS, picture, plot_widget
 from .judge import PROTOCOLS, bounds_iter, evaluate_iter, summarize
 
-# %% ../nbs/10_explorer.ipynb #e86d9d48
+# %% ../nbs/10_explorer.ipynb #3b8547fa
 class Background:
     "Runs a generator on a thread; `stop()` closes it between two events."
     def __init__(self): self.thread, self._stop = None, threading.Event()
@@ -57,7 +57,9 @@ class Background:
             events.close()
             outcome = ("stopped" if self._stop.is_set() else "done", "")
         except DDError as e: outcome = ("error", str(e))
-        except Exception as e: outcome = ("error", f"unexpected {type(e).__name__}: {e}. Please report this")
+        except Exception as e:
+            at = traceback.extract_tb(e.__traceback__)[-1]
+            outcome = ("error", f"unexpected {type(e).__name__}: {e} ({Path(at.filename).name}, line {at.lineno}). Unless it is your own code, please report this")
         on_end(*outcome)
 
 # %% ../nbs/10_explorer.ipynb #031bb697
@@ -318,14 +320,12 @@ def _note_loss(self:Explorer, e):
     self._loss_name = name
     self._losses.append((e.step, e.losses[name]))
 
-# %% ../nbs/10_explorer.ipynb #a55fbf40
+# %% ../nbs/10_explorer.ipynb #1d37adc9
 @patch
 def _results(self:Explorer):
     w = self.w
     w.grid, w.curve_box = W.HTML(), W.VBox(layout=W.Layout(min_width="380px", flex="1 1 380px", overflow="hidden"))
     w.grid.value = "The images and their loss appear here."
-    curve = plots.loss_curves({}).update_layout(height=330, autosize=True)
-    w.curve = plot_widget(curve.add_scatter(x=[], y=[], mode="lines", line=dict(color=plots.PALETTE[0]), name="loss"), displayModeBar=False, responsive=True)
     pictures = W.Box([w.grid], layout=W.Layout(flex="0 0 auto", max_width="470px", max_height="370px", overflow="auto"))
     live = W.HBox([pictures, w.curve_box], layout=W.Layout(min_height="345px", flex_flow="row wrap"))
     self.panels = self._panels()
@@ -356,15 +356,28 @@ def _draw_grid(self:Explorer, d, step):
     alt = f"synthetic images at step {step}: {min(d.ipc, plots.MAX_COLUMNS)} for each of {d.n_classes} classes"
     self.w.grid.value = picture(plots.png(plots.image_grid(px, d.classes), 80), alt)
 
-@patch
-def _draw_losses(self:Explorer):
-    "The loss curve, thinned to what a screen can show."
-    rows = self._losses[::max(1, len(self._losses)//600)]
-    self.w.curve_box.children = [self.w.curve]*bool(rows)           # empty axes would say nothing
-    with self.w.curve.batch_update():
-        self.w.curve.data[0].x, self.w.curve.data[0].y = [s for s, _ in rows], [v for _, v in rows]
+def loss_line(
+    x,  # steps
+    y,  # losses
+):      # plotly Figure
+    "The curve under which the images form."
+    return plots.loss_curves({}).update_layout(height=330, autosize=True).add_scatter(x=x, y=y, mode="lines", line=dict(color=plots.PALETTE[0]), name="loss")
 
-# %% ../nbs/10_explorer.ipynb #7a150304
+@patch
+def _draw_losses(self:Explorer,
+    whole=False,   # make the plot anew, with all its data: a browser that is drawing misses updates
+):
+    "The loss curve, thinned to what a screen can show; none without losses, since empty axes would say nothing."
+    w, rows = self.w, self._losses[::max(1, len(self._losses)//600)]
+    x, y = [s for s, _ in rows], [v for _, v in rows]
+    if rows and w.curve_box.children and not whole:
+        with w.curve.batch_update(): w.curve.data[0].x, w.curve.data[0].y = x, y
+        return
+    old, w.curve = w.curve_box.children, plot_widget(loss_line(x, y), displayModeBar=False, responsive=True) if rows else None
+    w.curve_box.children = [w.curve] if rows else []
+    for o in old: o.close()
+
+# %% ../nbs/10_explorer.ipynb #a63742bf
 @patch
 def _lapse_tab(self:Explorer):
     w = self.w
@@ -392,7 +405,7 @@ def _show_run(self:Explorer, run):
     col = "loss" if "loss" in t else next((c for c in t if c not in ("step", "seconds")), None)
     t = t if col is None else t[t[col].notna()]
     self._losses, self._loss_name = list(zip(t.step.tolist(), t[col].tolist())) if col else [], col
-    self._draw_losses()
+    self._draw_losses(whole=True)
     self._draw_grid(self.distilled, run.step)
     w.progress.max, w.progress.value = max(1, run.steps), run.step
     w.count.value = f"step {run.step} of {run.steps}, {run.progress['seconds']:.0f} s"
