@@ -129,7 +129,7 @@ def show(self:Distilled, ipc=None):
     from dd_nb.plots import image_grid
     return image_grid(self.pictures(ipc), self.classes)
 
-# %% ../nbs/05_distilled.ipynb #6b3a774a
+# %% ../nbs/05_distilled.ipynb #4fd15cef
 @patch(as_prop=True)
 def usage(self:Distilled) -> str:
     "How to train on it, in words."
@@ -141,10 +141,10 @@ def usage(self:Distilled) -> str:
     rate = f"{lr:g}, learned with the images" if lr else "free (the protocol says)"
     if own and "lr" in own: rate = f"{own['lr']:g} ({own['optimizer']}, {own['steps']:,} steps)" if "steps" in own else f"{own['lr']:g} ({own['optimizer']})"
     return "\n".join([
-        f"{self.n_classes} classes x {self.ipc} images of {'x'.join(map(str, self.shape))}, {how}: test images must be treated alike.",
+        f"{self.n_classes} classes x {self.ipc} image{'s'*(self.ipc != 1)} of {'x'.join(map(str, self.shape))}, {how}: test images must be treated alike.",
         f"Labels: {self.label_kind}{kind}. Learning rate of the student: {rate}.",
         f"Made with augmentation {self.recipe.get('augment') or 'none'}.",
-        f"Storage: {self.n_floats:,} numbers, {self.n_bytes:,} bytes, as much as {self.storage_ipc:.3g} real images a class."])
+        f"Storage: {self.n_floats:,} numbers, {self.n_bytes:,} bytes, as much as {self.storage_ipc:.3g} real image{'s'*(f'{self.storage_ipc:.3g}' != '1')} a class."])
 
 @patch
 def __repr__(self:Distilled):

@@ -614,7 +614,7 @@ def _nets(nets, data):
     for n in nets: make_net(n, data, generator=torch.Generator())      # a wrong name is an error now, not in an hour
     return nets
 
-# %% ../nbs/08_judge.ipynb #46194da5
+# %% ../nbs/08_judge.ipynb #5ccd6b23
 def evaluate(
     distilled,            # as for `evaluate_iter`, like what follows
     data=None,
@@ -635,7 +635,7 @@ def collect(
     import pandas as pd
     from tqdm.auto import tqdm
     rows = {}
-    with tqdm(total=1., disable=not progress, desc="evaluate", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
+    with tqdm(total=1., disable=not progress, desc="evaluate", bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         for e in events:
             bar.update(max(0., e.done - bar.n))
             if e.row: rows[e.index] = e.row; bar.set_postfix(net=e.net, seed=e.seed, accuracy=f"{e.row['accuracy']:.1%}")

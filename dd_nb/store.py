@@ -220,7 +220,7 @@ def add_evaluation(self:Run,
     merged = {key(r): r for r in [*self._json("evaluation.json", []), *rows]}
     atomic_write(self.path/"evaluation.json", json.dumps(list(merged.values()), indent=1), "an evaluation")
 
-# %% ../nbs/06_store.ipynb #e674e096
+# %% ../nbs/06_store.ipynb #4c15b2ab
 def load_run(
     name: str,   # a run's name, or its beginning if that is unique, or its folder
     root=None,   # folder of runs; default the setting
@@ -231,7 +231,8 @@ def load_run(
     known = sorted(p.parent.name for p in root.glob("*/config.json"))
     match = [k for k in known if k == name] or [k for k in known if k.startswith(str(name))]
     if len(match) == 1: return Run(root/match[0])
-    if match: raise UnknownName(f"{name!r} fits {len(match)} runs: {', '.join(match[:8])}; type more of the name")
+    if match: raise UnknownName(f"{name!r} fits {len(match)} runs: {', '.join(match[:8])}; type more of the name (`dd-nb runs` tells them apart)")
+    if name and Path(name).exists(): raise UnknownName(f"{name} is neither a run nor a distilled set; expected a run's name, or a .safetensors file. `dd-nb import` makes one of others' files")
     raise UnknownName(f"no run {name!r} in {root}. Known: {', '.join(known[-12:]) or 'none yet'}")
 
 # %% ../nbs/06_store.ipynb #7488e506

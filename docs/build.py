@@ -34,7 +34,7 @@ class Site:
     def __init__(self, stage):
         self.stage, self.names = stage, names()
         books = [Path("index.ipynb"), *sorted(p.relative_to(ROOT) for p in (ROOT/"nbs").rglob("*.ipynb") if not {c for c in p.parts if c.startswith(".")} and not p.name.startswith("_"))]
-        texts = [Path(p) for p in ("CONTRIBUTING.md", "CHANGELOG.md", "docs/measured.md", "docs/teaching.md", "benchmarks/README.md")] + sorted(p.relative_to(ROOT) for p in (ROOT/"docs/howto").glob("*.md"))
+        texts = [Path(p) for p in ("CONTRIBUTING.md", "CHANGELOG.md", "docs/measured.md", "docs/teaching.md", "docs/stumbles.md", "benchmarks/README.md")] + sorted(p.relative_to(ROOT) for p in (ROOT/"docs/howto").glob("*.md"))
         self.pages = {b: Path("start.ipynb") if b.name == "index.ipynb" and len(b.parts) == 1 else b for b in books} | {t: t for t in texts}
         self.pages[Path("README.md")] = Path("index.md")
         self.pages[Path("docs/index.md")] = Path("index.md")
@@ -208,7 +208,7 @@ def front(site, api) -> str:
     site.write("api.md", "# Reference\n\nEvery public name, from the comments beside its parameters. The notebooks tell why it is so.\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(f"api/{m}" for m in api) + "\n```\n")
     trees = [toctree("Begin", ["The start page <start>", *how]), toctree("Methods", ["gallery", "docs/measured", *own])]
     trees.append(toctree("Course", ["docs/teaching", *of("nbs", "course")]))
-    trees += [toctree("The package", ["packages", *of("nbs"), *of("nbs", "artifacts"), *shared, *of("nbs", "views"), *of("nbs", "compare"), *of("nbs", "sharing")]), toctree("Reference", ["api", "CONTRIBUTING", "CHANGELOG", "benchmarks/README"])]
+    trees += [toctree("The package", ["packages", *of("nbs"), *of("nbs", "artifacts"), *shared, *of("nbs", "views"), *of("nbs", "compare"), *of("nbs", "sharing")]), toctree("Reference", ["api", "CONTRIBUTING", "docs/stumbles", "CHANGELOG", "benchmarks/README"])]
     text = (ROOT/"docs/index.md").read_text().replace("{image} explorer.png", "{image} " + site.asset(Path("docs/explorer.png"), Path("index.md")))
     return site.links(text, Path("docs/index.md")) + "".join(trees)
 

@@ -27,6 +27,12 @@ def test_help_has_examples_and_answers_at_once(args):
     assert p.returncode == 0 and "Examples:" in p.stdout and f"dd-nb {' '.join(args)}".strip() in p.stdout.split("Examples:")[1]
     assert min(seconds) < 1, seconds
 
+def test_help_says_whole_sentences(capsys):
+    "The list of commands fits 80 columns; what is longer would end in dots."
+    out = here(capsys, "--help")[1]
+    cut = [line for line in out.split("Commands:")[1].split("Examples:")[0].splitlines() if line.strip() and not line.endswith(".")]
+    assert not cut, "\n".join(cut)
+
 def test_help_does_not_import_torch():
     p = run(sys.executable, "-X", "importtime", DD_NB, "distill", "--help")
     imported = {line.split("|")[-1].strip() for line in p.stderr.splitlines()}
@@ -38,6 +44,7 @@ def test_list(capsys):
     everything = here(capsys, "list")[1]
     assert all(re.search(rf"(?m)^  {w}\b", everything) for w in ("dm", "kcenter", "digits", "cifar10", "folder:PATH", "convnet", "vit", "timm:NAME"))
     assert here(capsys, "list", "nets", "resnet*")[1].split() == ["resnet18", "resnet18_bn"]
+    assert re.search(r"(?m)^  --preset quick +steps=200 batch_real=64 .*\(more for digits\)$", here(capsys, "list", "methods", "dm")[1])
     hyper = here(capsys, "list", "methods", "dm")[1]
     assert re.search(r"--set lr_img=1.0 +0\.\.\S+ +step size for the pixels", hyper) and "real | noise" in hyper
 
@@ -122,6 +129,18 @@ def test_a_stopped_run_goes_on_to_the_same_images(sig, code, tmp_path):
     whole = distill("dm", "digits", root=tmp_path/"whole", progress=False, device="cpu", steps=400, batch_real=16, net="convnet:width=16")
     assert whole.name == cut.name and torch.equal(whole.distilled.images, cut.distilled.images)
 
+def test_course_opens_at_its_first_lesson(tmp_path, monkeypatch, capsys):
+    from jupyterlab.labapp import LabApp
+    asked = []
+    class Server:
+        connection_url = "http://127.0.0.1:8888/"
+        def start(self): pass
+    monkeypatch.setattr(LabApp, "initialize_server", lambda argv: asked.append(argv) or Server())
+    for folder, notebook in (("plain", "index.ipynb"), ("class", "01_worth.ipynb")):
+        if folder == "class": here(capsys, "course", tmp_path/folder)
+        code, out, err = here(capsys, "lab", tmp_path/folder, "--no-browser")
+        assert code == 0 and f"lab/tree/{notebook}?token=" in out and f"--LabApp.default_url=/lab/tree/{notebook}" in asked[-1], out + err
+
 def test_lab_refuses_what_cannot_work(tmp_path, capsys):
     (tmp_path/"file").write_text("mine")
     for folder, words in (("file", "is a file"), ("file/below", "cannot write index.ipynb"), ("/proc", "cannot write index.ipynb of the workspace to /proc/")):   # not even by root
@@ -139,7 +158,7 @@ def test_a_sweep_from_a_file(own_runs, tmp_path, capsys):
     grid = tmp_path/"g.toml"
     grid.write_text('methods = ["random", "dm"]\nnets = ["mlp:width=8"]\nipc = [1, 5000]\nstudents = 2\n[changes]\nepochs = 2\n[hyper.dm]\nsteps = 2\nnet = "convnet:width=8"\nbatch_real = 8\n')
     code, out, _ = here(capsys, "sweep", grid, "--plan")
-    assert code == 0 and "stopped  dm on digits, IPC 1, seed 0" in out and "4 runs, 0 of them done" in out and "cannot be:" in out and not list(own_runs.glob("*/config.json"))
+    assert code == 0 and "to do    dm on digits, IPC 1, seed 0" in out and "4 runs, 0 of them done" in out and "cannot be:" in out and not list(own_runs.glob("*/config.json"))
     code, out, err = here(capsys, "sweep", grid, "--csv", tmp_path/"t.csv")
     assert code == 1 and "4 rows, 2 failures" in out and "failed: dm on digits, IPC 5000, seed 0:" in err and len(pd.read_csv(tmp_path/"t.csv")) == 4
     made = {p: p.stat().st_mtime_ns for p in own_runs.glob("*/evaluation.json")}

@@ -2,7 +2,7 @@
 import re, time
 import pytest
 from playwright.sync_api import expect
-from browser import button, choose, jupyterlab, number, open_explorer, page_on, run_cell_with, shot, status, tab, workspace
+from browser import assert_fits, button, choose, jupyterlab, number, open_explorer, page_on, run_cell_with, shot, status, tab, workspace
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
@@ -53,6 +53,7 @@ def test_main_job(page, ex):
     expect(status(ex)).to_contain_text("Distilling", timeout=60_000)
     expect(status(ex)).to_contain_text("Done in", timeout=400_000)
     assert "at step 600" in image.get_attribute("alt")
+    expect(ex.locator(".js-line:visible").first).to_have_attribute("d", re.compile(r"L.*L"))        # and has the losses in it
     shot(page, "3-distilled")
 
 def test_time_lapse(page, ex):
@@ -97,6 +98,10 @@ def test_runs_and_files(page, ex, lab):
     button(ex, "Load").click()
     expect(status(ex)).to_contain_text("Loaded dm-digits-ipc1-s0", timeout=60_000)
     shot(page, "6-runs")
+    tab(ex, "Images")
+    expect(ex.locator(".js-line:visible").first).to_have_attribute("d", re.compile(r"L.*L"))
+    tab(ex, "Evaluate")
+    expect(ex.locator(".barlayer .point path:visible")).to_have_count(2, timeout=60_000)              # a stored judgement is drawn too
 
 def test_compare_panel(page, ex, lab):
     "A second run, judged as the first; both picked, in one plot and one table, which is saved."
@@ -106,7 +111,7 @@ def test_compare_panel(page, ex, lab):
     tab(ex, "Evaluate")
     ex.get_by_role("checkbox", name="both bounds").uncheck()
     button(ex, "Evaluate").click()
-    expect(status(ex)).to_contain_text("Evaluated 4 students", timeout=60_000)
+    expect(status(ex)).to_contain_text("Evaluated 4 students", timeout=300_000)
     tab(ex, "Compare")
     runs = ex.get_by_label("Compare", exact=True).and_(ex.locator("select"))
     expect(runs.locator("option")).to_have_count(2, timeout=60_000)
@@ -131,6 +136,7 @@ def test_attention_panel(page, ex):
     overlay, means = ex.locator("img[alt*='spatial attention in']"), ex.locator("img[alt*='mean attention of each class in']")
     expect(overlay).to_have_attribute("alt", re.compile("in block1 on real and synthetic images of class 0, step 600"), timeout=60_000)
     before = overlay.get_attribute("src")
+    for name in ("Layer", "Class"): assert ex.get_by_label(name, exact=True).evaluate("e => e.selectedIndex") == 0, f"{name} does not say what is drawn"
     choose(ex, "Layer", "block2"); choose(ex, "Class", "7")
     expect(overlay).to_have_attribute("alt", re.compile("in block2 on real and synthetic images of class 7"), timeout=60_000)
     expect(means).to_have_attribute("alt", re.compile("in block2"))
@@ -151,8 +157,9 @@ def test_errors_are_words(page, ex):
     button(ex, "Distil").click()
     alert = ex.locator("[role=alert]")
     expect(alert).to_contain_text("IPC", timeout=60_000)
-    number(ex, "IPC", 1)
     shot(page, "7-error")
+    number(ex, "IPC", 1)
+    expect(alert).to_have_count(0)                                              # mended, so no longer said
 
 def test_nothing_is_cut_off_or_broken(page, ex):
     "At 1280 x 800: every control within the panel's width, labelled, reachable by Tab; no traceback anywhere."
@@ -169,5 +176,19 @@ def test_nothing_is_cut_off_or_broken(page, ex):
     for _ in range(14):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.labels?.[0]?.innerText || document.activeElement.innerText || ''").strip())
-    assert {"Data", "IPC", "Preset", "Seed", "Distil"} <= reached, reached
+    assert {"Data", "IPC", "Preset", "Seed", "Hyper-parameters", "Distil"} <= reached, reached
+    unnamed = ex.locator("[role=slider], .widget-play button").evaluate_all("els => els.filter(e => !e.ariaLabel).map(e => e.outerHTML.slice(0, 200))")
+    assert not unnamed, f"nothing a screen reader could say: {unnamed}"
     assert page.locator("text=Traceback").count() == 0
+
+def test_a_narrow_window(page, ex):
+    "At 700 pixels: tabs with their whole names, nothing beyond the panel's edge."
+    page.set_viewport_size(dict(width=700, height=800))
+    cut = ex.locator(".lm-TabBar-tabLabel").evaluate_all("els => els.filter(e => e.scrollWidth > e.clientWidth + 1 || e.parentElement.scrollWidth > e.parentElement.clientWidth + 1).map(e => e.innerText)")
+    assert not cut, f"tabs cut off: {cut}"
+    for name in ("Images", "Time-lapse", "Attention", "Evaluate", "Compare"):
+        tab(ex, name)
+        page.wait_for_timeout(300)
+        assert_fits(ex, shrunk=False)
+    shot(page, "10-narrow")
+    page.set_viewport_size(dict(width=1280, height=800))

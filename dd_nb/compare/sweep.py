@@ -372,7 +372,7 @@ def sweep_iter(
     choose_together([], together)
     return Sweep(g, root).go(*make(root, device, together, **options))
 
-# %% ../../nbs/compare/sweep.ipynb #ab340990
+# %% ../../nbs/compare/sweep.ipynb #1955755b
 def sweep(
     grid,                   # as for `sweep_iter`, like what follows
     executor: str="local",
@@ -383,7 +383,7 @@ def sweep(
     "Go through a grid to the end. What is done is read from the store, so that the same call goes on where it was stopped."
     from tqdm.auto import tqdm
     events, s = sweep_iter(grid, executor, root, **kwargs), None
-    with gentle_interrupt() as pressed, tqdm(total=1., disable=not progress, desc="sweep", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
+    with gentle_interrupt() as pressed, tqdm(total=1., disable=not progress, desc="sweep", bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         for e in events:
             s = e.sweep
             bar.update(max(0., s.done - bar.n))

@@ -6,7 +6,7 @@
 __all__ = ['Attention', 'look_at', 'overlay_figure', 'mean_map_figure', 'channel_figure', 'approach', 'approach_figure',
            'AttentionPanel']
 
-# %% ../../nbs/views/attention.ipynb #2b674b3c
+# %% ../../nbs/views/attention.ipynb #fac80d2c
 from dataclasses import dataclass
 import ipywidgets as W
 import torch
@@ -18,7 +18,7 @@ from ..core import ConfigError, find, generator
 from ..nets import make_net
 from ..judge import fit_data
 from ..methods.attention import attend
-from .panel import Panel, picture, register_panel
+from .panel import Panel, picture, plot_widget, register_panel
 
 # %% ../../nbs/views/attention.ipynb #f8dddf70
 @dataclass
@@ -155,7 +155,7 @@ def approach_figure(
             fig.add_scatter(x=t.step, y=t.distance, name=f"{kind}, {layer}", mode="lines+markers", line=dict(color=plots.PALETTE[i % len(plots.PALETTE)], dash=dash))
     return plots._layout(fig, "step", "distance to real images")
 
-# %% ../../nbs/views/attention.ipynb #69b15660
+# %% ../../nbs/views/attention.ipynb #ffbc60de
 @register_panel("Attention")
 class AttentionPanel(Panel):
     "Pick a layer, a class and a moment; see where a network looks."
@@ -177,20 +177,22 @@ class AttentionPanel(Panel):
         d, shots = self.seen, self.ex.shots
         self.data = fit_data(d, self.ex._load(d.recipe.get("data") or self.ex.dataset))
         self.lines.children = []
-        with self.hold(): self.klass.options, self.moment.max = list(zip(d.classes, range(d.n_classes))), max(0, len(shots) - 1); self.moment.value = self.moment.max
+        with self.hold():
+            self.klass.options, self.klass.value = list(zip(d.classes, range(d.n_classes))), 0       # a list filled later selects nothing by itself
+            self.moment.max = max(0, len(shots) - 1); self.moment.value = self.moment.max
         self.curve.disabled = not shots
 
     def draw(self):
         a = look_at(self.images(), self.data, self.net.value, p=self.power.value)
         with self.hold():
-            if list(self.layer.options) != a.layers: self.layer.options = a.layers
-        layer, k = self.layer.value or a.layers[0], self.klass.value or 0
+            if list(self.layer.options) != a.layers: self.layer.options, self.layer.value = a.layers, a.layers[0]
+        layer, k = self.layer.value, self.klass.value
         name = a.classes[k]
         self.overlay.value = picture(overlay_figure(a, layer, k), f"spatial attention in {layer} on real and synthetic images of class {name}, {self.step.value}")
         self.means.value = picture(mean_map_figure(a, layer), f"mean attention of each class in {layer}: real, synthetic, difference")
         self.bars.value = picture(channel_figure(a, layer, k), f"channel attention of class {name} in {layer}, real beside synthetic")
 
-# %% ../../nbs/views/attention.ipynb #81db7336
+# %% ../../nbs/views/attention.ipynb #8ebf8cec
 @patch
 def images(self:AttentionPanel):
     "Synthetic images at the moment the slider says, (C, m, c, H, W) in the data's space."
@@ -203,9 +205,6 @@ def images(self:AttentionPanel):
 @patch
 def draw_approach(self:AttentionPanel, *_):
     "The lines over the whole run; a few seconds, so only when asked."
-    import plotly.graph_objects as go
     def show():
-        fig = go.FigureWidget(approach_figure(approach(self.ex.shots, self.data, self.net.value, p=self.power.value)))
-        fig.update_layout(height=300, width=700)
-        self.lines.children = [fig]
+        self.lines.children = [plot_widget(approach_figure(approach(self.ex.shots, self.data, self.net.value, p=self.power.value)).update_layout(height=300, width=700))]
     self.attempt(show, "Looking at every snapshot …")

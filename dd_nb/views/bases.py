@@ -6,7 +6,7 @@
 __all__ = ['ROWS', 'of_class', 'pair_matrix', 'matrix_figure', 'clickable_matrix', 'frame', 'pair_figure', 'blend',
            'blend_figure', 'diversity', 'diversity_figure', 'BasesPanel']
 
-# %% ../../nbs/views/bases.ipynb #b79e3bbf
+# %% ../../nbs/views/bases.ipynb #8a7212bf
 import base64
 from math import ceil
 import ipywidgets as W
@@ -18,7 +18,7 @@ from .. import plots
 from ..core import ConfigError, generator
 from ..artifacts.factorized import Factorized
 from ..judge import fit_data
-from .panel import Panel, picture, register_panel
+from .panel import Panel, picture, plot_widget, register_panel
 
 # %% ../../nbs/views/bases.ipynb #f604c6c8
 def _decoded(d, x: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ class BasesPanel(Panel):
         self.pair.value = picture(pair_figure(d, k, i, j), f"basis {i + 1} of class {d.classes[k]} through hallucinator {j + 1}: basis, scale, shift, image, difference")
         self.strip.value = picture(blend_figure(d, k, a, b, self.u.value), f"from b{i + 1}, h{j + 1} to b{b[0] + 1}, h{b[1] + 1} of class {d.classes[k]}, at {self.u.value:.2f}")
 
-# %% ../../nbs/views/bases.ipynb #5cf542f9
+# %% ../../nbs/views/bases.ipynb #ad286c05
 @patch
 def list_partners(self:BasesPanel):
     "What the pair can be blended with: every other hallucinator, or every other basis; what is picked stays so."
@@ -226,15 +226,13 @@ def list_partners(self:BasesPanel):
 @patch
 def draw_matrix(self:BasesPanel, k, i, j):
     "The matrix, made once for an artifact; another class is another background, another pair another frame."
-    import plotly.graph_objects as go
     d = self.seen
     now = k, d.bases._version, d.hallucinators.scale._version                # a run that goes on changes its artifact in place
     if self.shown != now:
         fig = clickable_matrix(d, k)
         if self.matrix.children: self.matrix.children[0].layout.images[0].source = fig.layout.images[0].source
         else:
-            w = go.FigureWidget(fig)
-            w._config = dict(displayModeBar=False)
+            w = plot_widget(fig, displayModeBar=False)
             w.data[0].on_click(self.do_click)
             self.matrix.children, self.caption.layout.width = [w], f"{max(260, fig.layout.width)}px"
         self.caption.value = f"Class {d.classes[k]}: {d.bpc} {'basis' if d.bpc == 1 else 'bases'} down, {d.n} hallucinators across. Click an image to enlarge it."
@@ -251,13 +249,10 @@ def do_click(self:BasesPanel, trace, points, state):
 @patch
 def draw_diversity(self:BasesPanel, *_):
     "Boxes of distances; real images of the same storage beside."
-    import plotly.graph_objects as go
     def show():
         d = self.seen
         table = diversity(d, data=fit_data(d, self.ex._load(d.recipe.get("data") or self.ex.dataset)))
-        fig = go.FigureWidget(diversity_figure(table))
-        fig.update_layout(height=230, width=760)
-        fig._config = dict(displaylogo=False)
+        fig = plot_widget(diversity_figure(table).update_layout(height=230, width=760))
         for w in self.box.children: w.close()
         self.box.children = [fig]
         self.means.value = "Mean distance, all classes: " + "; ".join(f"{k} {v:.2f}" for k, v in table.groupby("pairs", sort=False).distance.mean().items()) + "."

@@ -6,7 +6,7 @@
 __all__ = ['COLUMNS', 'noises', 'noise_grid', 'grid_figure', 'arc', 'walk', 'walk_figure', 'nearest', 'memory', 'memory_figure',
            'distance_figure', 'ipc_curve', 'ipc_figure', 'GeneratorPanel']
 
-# %% ../../nbs/views/generator.ipynb #3964f603
+# %% ../../nbs/views/generator.ipynb #e339825a
 import ipywidgets as W
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from .. import plots
 from ..core import ConfigError, generator as stream
 from ..artifacts.generator import Generator
 from ..judge import evaluate_iter, fit_data
-from .panel import Panel, picture, register_panel
+from .panel import Panel, picture, plot_widget, register_panel
 
 # %% ../../nbs/views/generator.ipynb #66219665
 COLUMNS = 8  # noises shown
@@ -221,7 +221,7 @@ class GeneratorPanel(Panel):
         self.grid.value = picture(grid_figure(d, z, [a, b], .42), f"classes by noises, draw {self.seed + 1}: {min(20, d.n_classes)} classes, {len(z)} noises")
         self.strip.value = picture(walk_figure(d, z, a, b, self.u.value), f"from {name(a)} to {name(b)}, at {self.u.value:.2f}, draw {self.seed + 1}")
 
-# %% ../../nbs/views/generator.ipynb #4e726a01
+# %% ../../nbs/views/generator.ipynb #1646cb1b
 @patch
 def redraw(self:GeneratorPanel, *_):
     "Other noises."
@@ -234,14 +234,11 @@ def real(self:GeneratorPanel): "The data it was made from."; d = self.seen; retu
 @patch
 def draw_memory(self:GeneratorPanel, *_):
     "Generated images beside their nearest real ones, and how near test images are."
-    import plotly.graph_objects as go
     def show():
         d = self.seen
         found = memory(d, self.real(), seed=self.seed)
         self.pairs.value = picture(memory_figure(found, d.classes), "generated images and the training images nearest to them", 72)
-        fig = go.FigureWidget(distance_figure(found))
-        fig.update_layout(height=200, width=430, margin=dict(l=55, r=10, t=8, b=28))
-        fig._config = dict(displaylogo=False)
+        fig = plot_widget(distance_figure(found).update_layout(height=200, width=430, margin=dict(l=55, r=10, t=8, b=28)))
         for w in self.box.children: w.close()
         self.box.children = [fig]
         gap = {k: float(v.median()) for k, v in found["distance"].items()}
@@ -251,7 +248,7 @@ def draw_memory(self:GeneratorPanel, *_):
 @patch
 def draw_curve(self:GeneratorPanel, *_):
     "Judge at several IPCs, off the kernel's main thread; the explorer's Stop ends it."
-    import pandas as pd, plotly.graph_objects as go
+    import pandas as pd
     if self.ex.job.busy: self.said.value = "Something is running; wait for it, or press Stop."; return
     d, rows, net = self.seen, [], self.student.value.strip()
     def events():
@@ -261,9 +258,7 @@ def draw_curve(self:GeneratorPanel, *_):
         done, row = e
         if row is None: return
         rows.append(row)
-        fig = go.FigureWidget(ipc_figure(pd.DataFrame(rows)))
-        fig.update_layout(height=200, width=560, margin=dict(l=55, r=10, t=8, b=40))
-        fig._config = dict(displaylogo=False)
+        fig = plot_widget(ipc_figure(pd.DataFrame(rows)).update_layout(height=200, width=560, margin=dict(l=55, r=10, t=8, b=40)))
         for w in self.plot.children: w.close()
         self.plot.children = [fig]
         self.said.value = f"{net}: {done:.0%} of the students trained, all from one generator."

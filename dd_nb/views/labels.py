@@ -6,7 +6,7 @@
 __all__ = ['MOST_BARS', 'shares', 'label_entropy', 'label_lead', 'confusions', 'top_confusions', 'label_matrix', 'frame_row',
            'label_of', 'label_course', 'labels_over_time', 'LabelsPanel', 'point']
 
-# %% ../../nbs/views/labels.ipynb #15fb0845
+# %% ../../nbs/views/labels.ipynb #2ce283db
 import math
 from html import escape
 import ipywidgets as W
@@ -18,7 +18,7 @@ from ..core import ConfigError
 from ..distilled import Distilled
 from ..loop import SNAPSHOT_IPC
 from ..store import Run
-from .panel import Panel, picture, register_panel
+from .panel import Panel, picture, plot_widget, register_panel
 
 # %% ../../nbs/views/labels.ipynb #1a318736
 def shares(
@@ -212,7 +212,7 @@ class LabelsPanel(Panel):
         self.words.value = self.said(y, i)
         if self.course.children: point(self.course.children[0], self.table, i, step)
 
-# %% ../../nbs/views/labels.ipynb #84e4c623
+# %% ../../nbs/views/labels.ipynb #e0d29cd8
 @patch
 def list_moments(self:LabelsPanel):
     "What the slider goes through: what the run kept before its last step. The last moment is the artifact itself."
@@ -233,11 +233,9 @@ def now(self:LabelsPanel) -> tuple:
 @patch
 def draw_matrix(self:LabelsPanel, y, i):
     "The matrix, made once for an artifact; another moment is other values, another image another frame."
-    import plotly.graph_objects as go
     top = max(self.top, float(self.seen.soft_labels(SNAPSHOT_IPC).abs().max()))
     if not self.matrix.children:
-        w = go.FigureWidget(label_matrix(self.seen, y, top))
-        w._config = dict(displayModeBar=False)
+        w = plot_widget(label_matrix(self.seen, y, top), displayModeBar=False)
         w.data[0].on_click(self.do_click)
         self.matrix.children = [w]
     w = self.matrix.children[0]
@@ -254,7 +252,7 @@ def do_click(self:LabelsPanel, trace, points, state):
     with self.hold(): self.klass.value, self.image.value = i//ipc, i % ipc
     self.refresh()
 
-# %% ../../nbs/views/labels.ipynb #4179c55f
+# %% ../../nbs/views/labels.ipynb #c825692b
 @patch
 def said(self:LabelsPanel, y, i) -> str:
     "The image's label and the largest confusions in words."
@@ -269,11 +267,9 @@ def said(self:LabelsPanel, y, i) -> str:
 @patch
 def draw_course(self:LabelsPanel):
     "The curves, made once for a run."
-    import plotly.graph_objects as go
     if not self.kept: return
     self.table, pairs = label_course([(s, y) for s, y, _ in self.kept] + [(self.last, self.seen.soft_labels(SNAPSHOT_IPC))], self.seen.classes)
-    fig = go.FigureWidget(_course_figure(self.table, pairs, math.log(self.seen.n_classes), 0))
-    fig._config = dict(displayModeBar=False)
+    fig = plot_widget(_course_figure(self.table, pairs, math.log(self.seen.n_classes), 0), displayModeBar=False)
     self.course.children = [fig]
 
 def point(fig, course, image: int, step: int):

@@ -6,7 +6,7 @@
 __all__ = ['MOST', 'class_points', 'centroids', 'projections', 'latent_map', 'cell_border', 'map_figure', 'frame', 'nearest_rows',
            'redecode', 'centroid_figure', 'w2_by_k', 'w2_figure', 'w2_words', 'LatentsPanel']
 
-# %% ../../nbs/views/latents.ipynb #cdeebc19
+# %% ../../nbs/views/latents.ipynb #ec94458f
 import importlib.util
 from html import escape
 import ipywidgets as W
@@ -21,7 +21,7 @@ from ..judge import fit_data
 from ..methods.codecs import Latents, kept_times, noised_rows
 from ..methods.prototypes import codec_of, decode_rows
 from ..methods.quantize import Quantiser, census, nearest, uniform_w2
-from .panel import Panel, picture, register_panel
+from .panel import Panel, picture, plot_widget, register_panel
 
 # %% ../../nbs/views/latents.ipynb #6ce8db68
 MOST = 1_500  # latents of a class that are looked at
@@ -235,15 +235,13 @@ class LatentsPanel(Panel):
         self.cost.value = f"{escape(d.budgets[0].upper() + d.budgets[1:])}."
         self.words.value = self.about(k, j, z, c)
 
-# %% ../../nbs/views/latents.ipynb #b0009f76
+# %% ../../nbs/views/latents.ipynb #26931f6f
 @patch
 def draw_map(self:LatentsPanel, key, z):
     "The map, made once for a class and a projection."
-    import plotly.graph_objects as go
     d, (k, how) = self.seen, key
     self.m = latent_map(z, centroids(d, k), how) | dict(key=key)
-    w = go.FigureWidget(map_figure(self.m, d.mass[k].cpu(), self.which.value))
-    w._config = dict(displaylogo=False, displayModeBar=False)
+    w = plot_widget(map_figure(self.m, d.mass[k].cpu(), self.which.value), displayModeBar=False)
     w.data[2].on_click(self.do_click)
     self.clear()
     self.map.children = [w]
@@ -270,15 +268,13 @@ def about(self:LatentsPanel, k, j, z, c) -> str:
 @patch
 def draw_by_k(self:LatentsPanel, *_):
     "Distances by number of centroids, off the kernel's main thread; the explorer's Stop ends it."
-    import plotly.graph_objects as go
     if self.ex.job.busy: self.said.value = "Something is running; wait for it, or press Stop."; return
     if not self.fits or self.m is None: return
     z, rows = self.points[self.klass.value][0], []
     name = self.seen.classes[self.klass.value]
     def on_event(e):
         rows.append(e[1])
-        fig = go.FigureWidget(w2_figure(rows, z.shape[1]))
-        fig._config = dict(displayModeBar=False)
+        fig = plot_widget(w2_figure(rows, z.shape[1]), displayModeBar=False)
         for w in self.plot.children: w.close()
         self.plot.children = [fig]
         self.said.value = escape(w2_words(rows, z.shape[1]))
