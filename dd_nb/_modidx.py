@@ -691,6 +691,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'dd_nb.explorer.field_docs': ('nbs/explorer.html#field_docs', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer.form_field': ('nbs/explorer.html#form_field', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer.loss_line': ('nbs/explorer.html#loss_line', 'dd_nb/explorer.py'),
+                                'dd_nb.explorer.loss_picture': ('nbs/explorer.html#loss_picture', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer.result_table': ('nbs/explorer.html#result_table', 'dd_nb/explorer.py'),
                                 'dd_nb.explorer.status_line': ('nbs/explorer.html#status_line', 'dd_nb/explorer.py')},
             'dd_nb.judge': { 'dd_nb.judge.Judged': ('nbs/judge.html#judged', 'dd_nb/judge.py'),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OTHER', 'CSS', 'UNJUDGED', 'Background', 'field_docs', 'form_field', 'status_line', 'result_table', 'Names',
-           'Explorer', 'loss_line']
+           'Explorer', 'loss_line', 'loss_picture']
 
 # %% ../nbs/10_explorer.ipynb #bcdc85ae
 import importlib, pkgutil, threading, time, traceback
@@ -320,12 +320,12 @@ def _note_loss(self:Explorer, e):
     self._loss_name = name
     self._losses.append((e.step, e.losses[name]))
 
-# %% ../nbs/10_explorer.ipynb #1d37adc9
+# %% ../nbs/10_explorer.ipynb #a0556390
 @patch
 def _results(self:Explorer):
     w = self.w
     w.grid, w.curve_box = W.HTML(), W.VBox(layout=W.Layout(min_width="380px", flex="1 1 380px", overflow="hidden"))
-    w.grid.value = "The images and their loss appear here."
+    w.grid.value, w.live_curve = "The images and their loss appear here.", W.HTML()
     pictures = W.Box([w.grid], layout=W.Layout(flex="0 0 auto", max_width="470px", max_height="370px", overflow="auto"))
     live = W.HBox([pictures, w.curve_box], layout=W.Layout(min_height="345px", flex_flow="row wrap"))
     self.panels = self._panels()
@@ -360,22 +360,33 @@ def loss_line(
     x,  # steps
     y,  # losses
 ):      # plotly Figure
-    "The curve under which the images form."
+    "The losses of a run."
     return plots.loss_curves({}).update_layout(height=330, autosize=True).add_scatter(x=x, y=y, mode="lines", line=dict(color=plots.PALETTE[0]), name="loss")
+
+def loss_picture(
+    x,  # steps
+    y,  # losses
+):      # matplotlib Figure
+    "The same as a picture."
+    fig = plots._picture()(figsize=(5.6, 3.6), dpi=80, layout="constrained")
+    ax = fig.subplots()
+    ax.plot(x, y, color=plots.PALETTE[0], lw=1.5)
+    ax.set(xlabel="step", ylabel="loss")
+    ax.grid(alpha=.3)
+    ax.spines[["top", "right"]].set_visible(False)
+    return fig
 
 @patch
 def _draw_losses(self:Explorer,
-    whole=False,   # make the plot anew, with all its data: a browser that is drawing misses updates
+    whole=False,   # the run stands still
 ):
-    "The loss curve, thinned to what a screen can show; none without losses, since empty axes would say nothing."
+    "The loss curve, thinned to what a screen can show: a picture while it grows, as a busy browser misses updates of a plot; a plot with hover at the end."
     w, rows = self.w, self._losses[::max(1, len(self._losses)//600)]
     x, y = [s for s, _ in rows], [v for _, v in rows]
-    if rows and w.curve_box.children and not whole:
-        with w.curve.batch_update(): w.curve.data[0].x, w.curve.data[0].y = x, y
-        return
-    old, w.curve = w.curve_box.children, plot_widget(loss_line(x, y), displayModeBar=False, responsive=True) if rows else None
-    w.curve_box.children = [w.curve] if rows else []
-    for o in old: o.close()
+    if not rows: w.curve_box.children = []; return
+    if whole: w.curve = plot_widget(loss_line(x, y), displayModeBar=False, responsive=True)
+    else: w.live_curve.value = picture(loss_picture(x, y), f"loss by step, {y[-1]:.3g} at step {x[-1]}")
+    w.curve_box.children = [w.curve if whole else w.live_curve]
 
 # %% ../nbs/10_explorer.ipynb #a63742bf
 @patch

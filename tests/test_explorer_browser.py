@@ -36,7 +36,7 @@ def test_main_job(page, ex):
     before = image.get_attribute("src")
     expect(image).not_to_have_attribute("src", before, timeout=60_000)          # the images change while one looks
     expect(ex.get_by_text(re.compile(r"step \d+ of 600"))).to_be_visible()
-    expect(ex.locator(".js-line").first).to_be_attached()                        # the loss curve is drawn
+    expect(ex.locator("img[alt^='loss by step']")).to_be_visible()               # the loss curve is drawn
     page.wait_for_timeout(1500)
     shot(page, "2-running")
     start = time.perf_counter()                                                  # the kernel answers while it runs
