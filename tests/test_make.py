@@ -7,7 +7,7 @@ from conftest import TREE, run
 def make(tmp_path):
     "Runs make in a folder with nothing installed."
     for f in ("Makefile", "pyproject.toml", "setup.py"): shutil.copy(TREE/f, tmp_path)
-    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}      # under `make test` they would be its own
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k not in ("MFLAGS", "ARGS")}      # under `make test` they would be its own
     return lambda *args: run("make", *args, cwd=tmp_path, env=env, check=False)
 
 def python(folder, good):
