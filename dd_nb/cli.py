@@ -175,7 +175,7 @@ def distill_run(
     print(f"{run.name}{' (finished before; --anew computes it again)' if old else ''}\n  {run.steps} steps in {run.progress['seconds']:.1f} s, {d.n_floats:,} numbers, "
           f"{d.n_bytes:,} bytes, kept in {run.path}\n  look:  dd-nb show {run.name}\n  judge: dd-nb evaluate {run.name}")
 
-# %% ../nbs/11_cli.ipynb #216b253f
+# %% ../nbs/11_cli.ipynb #a099ea77
 def result_lines(
     table,       # DataFrame from `evaluate`, `bounds` or `sweep`
     by=("artifact", "net", "protocol"),   # one line for each
@@ -205,10 +205,10 @@ def evaluate_run(
     can_write(csv)
     loading()
     import pandas as pd
-    from dd_nb.explorer import _split_nets
+    from dd_nb.nets import split_nets
     from dd_nb.judge import bounds, evaluate, resolve
     _, d, run = resolve(what)
-    names, data = _split_nets(nets), data or d.recipe.get("data")
+    names, data = split_nets(nets), data or d.recipe.get("data")
     try:
         table = evaluate(what, data, names, seeds, protocol, device=device)
         if with_bounds: table = pd.concat([table, bounds(data, d.ipc, names, seeds, protocol, device=device)], ignore_index=True)
@@ -341,7 +341,7 @@ def export_set(
     _, d, _ = resolve(what)
     print(f"{d}\n-> {save_foreign(d, path, layout, ipc)}")
 
-# %% ../nbs/11_cli.ipynb #344c4b76
+# %% ../nbs/11_cli.ipynb #e31a722c
 @command("score", "dd-nb score dm-digits", "dd-nb score rcig.safetensors --nets convnet,resnet18 --csv scores.csv")
 def score_run(
     what: What,
@@ -354,9 +354,9 @@ def score_run(
 ):
     "DD-Ranking's scores. They tell what hard labels recover, and what is gained over random images, with and without augmentation."
     can_write(csv)
-    from dd_nb.explorer import _split_nets
+    from dd_nb.nets import split_nets
     from dd_nb.compare.scores import scores
-    t = scores(what, data, _split_nets(nets), seeds, protocol, device=device)
+    t = scores(what, data, split_nets(nets), seeds, protocol, device=device)
     if csv: atomic_write(csv, t.to_csv(index=False), "the scores")
     show = lambda k: [f"{100*v:.1f}" + ("" if e != e else f" +- {100*e:.1f}") for v, e in zip(t[k], t[f"{k} ±"])]
     print(t[["artifact", "net", "ipc", "seeds"]].assign(**{f"{k}, %": show(k) for k in ("HLR", "IOR", "LRS", "ARS")}).to_string(index=False))
@@ -377,9 +377,9 @@ def tune_students(
     "Find the students' learning rate and augmentation. Held-out training images decide; the test images are not looked at."
     can_write(out)
     if out.suffix != ".json": raise ConfigError(f"{out.name}: expected a name that ends in .json")
-    from dd_nb.explorer import _split_nets
+    from dd_nb.nets import split_nets
     from dd_nb.compare.tuning import tune
-    t = tune(what, data, _split_nets(nets), trials, students, protocol, ipc=ipc, device=device)
+    t = tune(what, data, split_nets(nets), trials, students, protocol, ipc=ipc, device=device)
     t.save(out)
     for net, values in t.found["values"].items(): print(f"{net}: {', '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in values.items())}  ({100*t.found['held_out_accuracy'][net]:.1f} % on held-out training images)")
     print(f"-> {out}, protocol {t.protocol.name}")

@@ -6,7 +6,7 @@
 __all__ = ['OTHER', 'CSS', 'UNJUDGED', 'Background', 'field_docs', 'form_field', 'status_line', 'result_table', 'Names',
            'Explorer', 'loss_line', 'loss_picture']
 
-# %% ../nbs/10_explorer.ipynb #bcdc85ae
+# %% ../nbs/10_explorer.ipynb #3efea636
 import importlib, pkgutil, threading, time, traceback
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
@@ -19,7 +19,7 @@ from . import plots
 from .core import DDError, ConfigError
 from .settings import get_device, settings
 from .data import list_data, load_data
-from .nets import list_nets
+from .nets import list_nets, split_nets
 from .distilled import Distilled
 from .store import Run, load_run, runs
 from .loop import distill_iter, estimate, get_method, list_methods, method_config, run_config
@@ -89,7 +89,7 @@ def form_field(
     if isinstance(value, float): return W.FloatText(value=value, step=None, **kw)
     return W.Text(value=str(value), continuous_update=False, **kw)
 
-# %% ../nbs/10_explorer.ipynb #4805b37d
+# %% ../nbs/10_explorer.ipynb #fcf890ea
 OTHER = "own folder or .npz …"  # entry of the data picker that opens a text field
 
 def status_line(text: str, kind: str="info") -> str:
@@ -98,6 +98,7 @@ def status_line(text: str, kind: str="info") -> str:
     role, mark = "alert" if kind == "error" else "status", dict(done="✓ ", error="✗ ").get(kind, "")      # red beside green tells nothing to one man in twelve
     return f'<div role="{role}" class="dd-{kind}" style="color:{color};line-height:1.35;padding:4px 8px;border-left:4px solid {color};background:{color}0d">{mark}{escape(text)}</div>'
 
+# %% ../nbs/10_explorer.ipynb #c1488bf9
 def result_table(table, bounds=None) -> str:
     "HTML of the summary: accuracy with interval by network, both bounds beside it."
     import pandas as pd
@@ -166,7 +167,7 @@ class Explorer(W.VBox):
         "What the first press of Distil would otherwise wait for: plotting, and the embedded data."
         plots.png(plots.image_grid(self._load("digits").x_test[:10].float()/255, ["x"]*10), 80)
 
-# %% ../nbs/10_explorer.ipynb #e292acc6
+# %% ../nbs/10_explorer.ipynb #40837161
 @patch
 def _pickers(self:Explorer, first):
     w, wide = self.w, dict(style=dict(description_width="56px"))
@@ -187,6 +188,7 @@ def _pickers(self:Explorer, first):
     line = W.HBox([w.method, w.data, w.ipc, w.preset, w.seed, w.path], layout=W.Layout(flex_flow="row wrap"))
     return W.VBox([line, w.more, box])
 
+# %% ../nbs/10_explorer.ipynb #b70b09a4
 @patch
 def _refill(self:Explorer, *_):
     "Show the hyper-parameters that the preset gives for these choices."
@@ -205,7 +207,7 @@ def _refill(self:Explorer, *_):
     if "dd-error" in w.status.value: self.say("Choose, then press Distil.")        # what was wrong with the choices before
     self._refresh_buttons()
 
-# %% ../nbs/10_explorer.ipynb #f01415b2
+# %% ../nbs/10_explorer.ipynb #c1a29d89
 @patch(as_prop=True)
 def dataset(self:Explorer) -> str:
     "The chosen data set's name."
@@ -224,6 +226,7 @@ def _load(self:Explorer, name):
     if name not in self._data: self._data[name] = load_data(name)
     return self._data[name]
 
+# %% ../nbs/10_explorer.ipynb #1b96e0d2
 @patch
 def chosen_run(self:Explorer):
     "The stored run of exactly these choices, or None."
@@ -237,7 +240,7 @@ def chosen_run(self:Explorer):
         with suppress(DDError):                                    # a damaged one is shown as such among the past runs
             if want.items() <= (run := Run(p.parent)).config.items(): return run
 
-# %% ../nbs/10_explorer.ipynb #74e75dc7
+# %% ../nbs/10_explorer.ipynb #e08c1c08
 @patch
 def _buttons(self:Explorer):
     w = self.w
@@ -257,6 +260,7 @@ def say(self:Explorer, text, kind="info"):
     "Put a sentence into the status line."
     self.w.status.value = status_line(text, kind)
 
+# %% ../nbs/10_explorer.ipynb #00c0206b
 @patch
 def _refresh_buttons(self:Explorer, *_):
     "Which buttons make sense now."
@@ -279,7 +283,7 @@ def _start(self:Explorer, make_events, on_event, said, on_end=None):
         self._refresh_buttons()
     self.job.start(make_events, on_event, end)
 
-# %% ../nbs/10_explorer.ipynb #b9b6ed5a
+# %% ../nbs/10_explorer.ipynb #24c741b8
 @patch
 def do_distil(self:Explorer, *_, resume=True):
     "Distil what is chosen."
@@ -297,6 +301,7 @@ def do_distil(self:Explorer, *_, resume=True):
         self._list_runs()
     self._start(events, self._on_step, "Preparing …", end)
 
+# %% ../nbs/10_explorer.ipynb #a81eddc1
 @patch
 def _on_step(self:Explorer, e):
     "An event of the loop: numbers, curve and picture, at most four times a second."
@@ -320,7 +325,7 @@ def _note_loss(self:Explorer, e):
     self._loss_name = name
     self._losses.append((e.step, e.losses[name]))
 
-# %% ../nbs/10_explorer.ipynb #a0556390
+# %% ../nbs/10_explorer.ipynb #5ac09c9b
 @patch
 def _results(self:Explorer):
     w = self.w
@@ -336,6 +341,7 @@ def _results(self:Explorer):
     w.tabs.observe(self._refresh_panels, "selected_index")
     return w.tabs
 
+# %% ../nbs/10_explorer.ipynb #f0b53e55
 @patch
 def _panels(self:Explorer):
     "The views of `dd_nb.views`, one tab each."
@@ -350,12 +356,14 @@ def _refresh_panels(self:Explorer, *_):
         p.visible = self.w.tabs.children[self.w.tabs.selected_index or 0] is p
         p.refresh()
 
+# %% ../nbs/10_explorer.ipynb #c0ee48dd
 @patch
 def _draw_grid(self:Explorer, d, step):
     px = d.pictures(plots.MAX_COLUMNS)
     alt = f"synthetic images at step {step}: {min(d.ipc, plots.MAX_COLUMNS)} for each of {d.n_classes} classes"
     self.w.grid.value = picture(plots.png(plots.image_grid(px, d.classes), 80), alt)
 
+# %% ../nbs/10_explorer.ipynb #0c1ae09f
 def loss_line(
     x,  # steps
     y,  # losses
@@ -388,7 +396,7 @@ def _draw_losses(self:Explorer,
     else: w.live_curve.value = picture(loss_picture(x, y), f"loss by step, {y[-1]:.3g} at step {x[-1]}")
     w.curve_box.children = [w.curve if whole else w.live_curve]
 
-# %% ../nbs/10_explorer.ipynb #a63742bf
+# %% ../nbs/10_explorer.ipynb #05e82470
 @patch
 def _lapse_tab(self:Explorer):
     w = self.w
@@ -407,6 +415,7 @@ def _show_moment(self:Explorer, *_):
     self.w.moment_step.value = f"step {step}"
     self.w.lapse.value = picture(plots.png(plots.image_grid(px, self.distilled.classes), 80), f"synthetic images at step {step}")
 
+# %% ../nbs/10_explorer.ipynb #a9df4ed2
 @patch
 def _show_run(self:Explorer, run):
     "Fill every view from a stored run."
@@ -427,10 +436,10 @@ def _show_run(self:Explorer, run):
     self._show_evaluation()
     self._refresh_panels()
 
-# %% ../nbs/10_explorer.ipynb #a81323b9
+# %% ../nbs/10_explorer.ipynb #d8091f39
 @patch
 def _evaluate_tab(self:Explorer):
-    w, ticked = self.w, {n.strip() for n in settings().nets.split(",")}
+    w, ticked = self.w, split_nets(settings().nets)
     w.nets = {n: W.Checkbox(value=n in ticked, description=n, indent=False, layout=W.Layout(width="106px")) for n in list_nets()}
     w.more_nets = W.Text(description="More", placeholder="convnet:width=64, …", style=dict(description_width="40px"), layout=W.Layout(width="210px"), continuous_update=False)
     w.seeds = W.BoundedIntText(value=3, min=1, max=100, description="Students", tooltip="seeds, for each network", style=dict(description_width="60px"), layout=W.Layout(width="140px"))
@@ -445,11 +454,12 @@ def _evaluate_tab(self:Explorer):
     table = W.Box([w.result], layout=W.Layout(max_width="100%", overflow="auto"))
     return W.VBox([nets, line, W.HBox([w.plot, table], layout=W.Layout(flex_flow="row wrap"))])
 
+# %% ../nbs/10_explorer.ipynb #266aac36
 @patch
 def do_evaluate(self:Explorer, *_):
     "Judge what is shown, on the ticked networks."
     w, rows, low = self.w, [], []
-    nets = [n for n, box in w.nets.items() if box.value] + [n.strip() for n in _split_nets(w.more_nets.value)]
+    nets = [n for n, box in w.nets.items() if box.value] + split_nets(w.more_nets.value)
     protocol, seeds, what, with_bounds, d = w.protocol.value, w.seeds.value, self.run or self.distilled, w.bounds.value, self.distilled
     name = f"{d.recipe.get('method', 'distilled')} on {d.recipe.get('data') or self.dataset}, IPC {d.ipc}"      # what is shown, which the pickers above may have left behind
     def events():
@@ -473,6 +483,7 @@ def do_evaluate(self:Explorer, *_):
     w.eval_progress.value = 0
     self._start(events, on_event, "Evaluating …", end)
 
+# %% ../nbs/10_explorer.ipynb #787d0f61
 @patch
 def _named(self:Explorer, table): "Short names for the plot's legend."; return table.assign(artifact=table.method + ", IPC " + table.ipc.astype(str))
 
@@ -483,15 +494,7 @@ def _show_evaluation(self:Explorer):
     fig = plot_widget(plots.accuracy_by_net(self.table, self.bound).update_layout(height=310, width=470))
     w.plot.children, w.result.value = [fig], result_table(self.table, self.bound)
 
-# %% ../nbs/10_explorer.ipynb #ed8d1d2e
-def _split_nets(text: str) -> list:
-    "Names with commas between them; a comma inside `convnet:width=64,depth=3` belongs to its name."
-    out = []
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        if "=" in part and ":" not in part and out: out[-1] += "," + part
-        else: out.append(part)
-    return out
-
+# %% ../nbs/10_explorer.ipynb #bddd5b87
 @patch
 def _runs_tab(self:Explorer):
     w = self.w
@@ -512,6 +515,7 @@ def _list_runs(self:Explorer, *_):
     shown["accuracy"] = shown.accuracy.map(lambda a: "" if a is None or a != a else f"{100*a:.1f} %")
     self.w.run_table.value = shown.to_html(index=False, border=0, na_rep="", classes="dd-table") if len(t) else "No runs yet."
 
+# %% ../nbs/10_explorer.ipynb #877df13b
 @patch
 def do_load(self:Explorer, *_):
     "Show the selected run."

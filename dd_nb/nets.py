@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['LECUN', 'NETS', 'FAMILIES', 'NORMS', 'ACTIVATIONS', 'POOLINGS', 'NetOut', 'Net', 'draw_weights', 'seeded',
-           'register_net', 'list_nets', 'parse_net', 'make_net', 'pad28', 'auto_depth', 'SmoothReLU', 'ConvNet',
-           'convnet', 'fit', 'Stack', 'conv_relu', 'MLP', 'lenet', 'alexnet', 'vgg11', 'vgg11_bn', 'ResNet18',
-           'resnet18', 'resnet18_bn', 'differentiable_attention', 'ViT', 'vit', 'Timm', 'portion', 'forward_chunks']
+           'register_net', 'list_nets', 'parse_net', 'split_nets', 'make_net', 'pad28', 'auto_depth', 'SmoothReLU',
+           'ConvNet', 'convnet', 'fit', 'Stack', 'conv_relu', 'MLP', 'lenet', 'alexnet', 'vgg11', 'vgg11_bn',
+           'ResNet18', 'resnet18', 'resnet18_bn', 'differentiable_attention', 'ViT', 'vit', 'Timm', 'portion',
+           'forward_chunks']
 
 # %% ../nbs/04_nets.ipynb #18d9a4d3
 import math
@@ -92,7 +93,7 @@ def list_nets(pattern: str="*") -> list:
     "Names of the networks there are; any `timm:NAME` comes on top, with the extra installed."
     return names(NETS, pattern)
 
-# %% ../nbs/04_nets.ipynb #0c40c5cc
+# %% ../nbs/04_nets.ipynb #12174023
 def parse_net(
     name: str,  # "convnet:width=64,depth=3"
 ) -> tuple:     # (name, options as text)
@@ -103,6 +104,16 @@ def parse_net(
     if bad := [k for k, eq, _ in pairs if not eq]: raise ConfigError(f"network option {bad[0]!r} has no value; write {base}:{bad[0]}=VALUE")
     return base.strip(), {k.strip(): v.strip() for k, _, v in pairs}
 
+# %% ../nbs/04_nets.ipynb #935f09cb
+def split_nets(text: str) -> list:
+    "Names with commas between them; a comma inside `convnet:width=64,depth=3` belongs to its name."
+    out = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        if "=" in part and ":" not in part and out: out[-1] += "," + part
+        else: out.append(part)
+    return out
+
+# %% ../nbs/04_nets.ipynb #a6a1142f
 def make_net(
     name: str,            # as `list_nets` gives it, options allowed: "convnet:width=64", or "timm:NAME"
     data=None,            # anything with `shape` (c, H, W) and `n_classes`

@@ -106,6 +106,15 @@ def load_file(ex, name):
     ex.get_by_label("From", exact=True).fill(name); ex.get_by_label("From", exact=True).press("Tab")
     button(ex, "Load file").click()
 
+def assert_told(ex, file, loaded, view, words, gone):
+    "A `view` that does not fit what a file holds says so in `words`, shows none of its pictures, and nothing goes wrong."
+    load_file(ex, file)
+    expect(status(ex)).to_contain_text(f"Loaded {loaded}", timeout=60_000)
+    tab(ex, view)
+    expect(ex.get_by_text(words)).to_be_visible(timeout=60_000)
+    expect(gone).to_be_hidden()
+    assert ex.locator("[role=alert]").count() == 0 and ex.page.locator("text=Traceback").count() == 0
+
 def assert_fits(ex, shrunk=True):
     "Pickers, pictures and plots within the panel's width, names in full, and (at 1280 x 800) pictures not shrunk."
     edge = ex.bounding_box()

@@ -2,7 +2,7 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import assert_fits, choose, jupyterlab, load_file, load_run, open_explorer, page_on, shot, status, tab, workspace
+from browser import assert_fits, assert_told, choose, jupyterlab, load_file, load_run, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
@@ -101,9 +101,4 @@ def test_a_file_and_hard_labels_are_told_in_words(ex):
     has(label(ex), "image 1 of class 0 beside its label$")
     expect(ex.get_by_text("A file holds the last labels only")).to_be_visible()
     expect(ex.locator(".js-plotly-plot:visible")).to_have_count(1)                   # no curves without a run
-    load_file(ex, "hard.safetensors")
-    expect(status(ex)).to_contain_text("Loaded Images(random", timeout=60_000)
-    tab(ex, "Labels")
-    expect(ex.get_by_text("what is loaded has hard ones")).to_be_visible(timeout=60_000)
-    expect(label(ex)).to_be_hidden()
-    assert ex.locator("[role=alert]").count() == 0 and ex.page.locator("text=Traceback").count() == 0
+    assert_told(ex, "hard.safetensors", "Images(random", "Labels", "what is loaded has hard ones", label(ex))

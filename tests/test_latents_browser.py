@@ -2,7 +2,7 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import assert_fits, button, choose, jupyterlab, load_file, load_run, open_explorer, page_on, shot, status, tab, workspace
+from browser import assert_fits, assert_told, button, choose, jupyterlab, load_run, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
@@ -88,9 +88,4 @@ def test_nothing_is_cut_off(ex):
     assert s["x"] >= g["x"] + g["width"] - 1 and abs(s["y"] - g["y"]) < 200                 # beside the map, not below it
 
 def test_other_artifacts_are_told_in_words(ex):
-    load_file(ex, "plain.safetensors")
-    expect(status(ex)).to_contain_text("Loaded Images(random", timeout=60_000)
-    tab(ex, "Latents")
-    expect(ex.get_by_text("This view shows quantised latents, and what is loaded has none")).to_be_visible(timeout=60_000)
-    expect(strip(ex)).to_be_hidden()
-    assert ex.locator("[role=alert]").count() == 0 and ex.page.locator("text=Traceback").count() == 0
+    assert_told(ex, "plain.safetensors", "Images(random", "Latents", "This view shows quantised latents, and what is loaded has none", strip(ex))
