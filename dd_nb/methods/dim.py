@@ -253,7 +253,7 @@ def look(self:GAN, state, data, k: int, steps: int, looks: int) -> dict:
     last = k + 1 == steps
     if not every or ((k + 1) % every and not last): return {}
     now, best = self.score(state, data), state.values.get("best")
-    whole = dict(net=state.distilled.net, critic=state.modules["critic"]) | state.optimizers
+    whole = dict(net=state.distilled.net, critic=state.modules["critic"]) | {f"{n}'s Adam": o for n, o in state.optimizers.items()}
     if best is None or now > best["score"]:
         best = state.values["best"] = dict(score=now, step=state.step + 1) | {n: copy.deepcopy(m.state_dict()) for n, m in whole.items()}
     if last:
