@@ -10,6 +10,7 @@ from common import arguments, race, stamp, write
 from dd_nb import load_data
 from dd_nb.augment import DSA
 from dd_nb.core import generator
+from dd_nb.judge import compiled_once
 from dd_nb.loop import State, method_config
 from dd_nb.methods.dim import condition, gradient_penalty
 from dd_nb.nets import make_net
@@ -67,7 +68,7 @@ class Released:
         (b.mean() - a.mean() + F.cross_entropy(lb, own) + F.cross_entropy(la, y) + 10*penalty).backward()
         self.opt_d.step()
     def phase_b(self):
-        for (x, y), _ in zip(self.loader, range(pool_steps)):             # a new shuffled pass for every step
+        for _, (x, y) in zip(range(pool_steps), self.loader):             # a new shuffled pass for every step
             loss = F.cross_entropy(self.pool(DSA("color_crop", "M")(self.space(x.to(device)), self.rng)), y.to(device))
             self.opt.zero_grad(); loss.backward(); self.opt.step()
         def more(x, x_fake):
@@ -87,7 +88,7 @@ class Ours:
         self.m, self.s = made(precision)
         self.k, self.rng = 0, generator(0, "ours")
         self.student = make_net(net_name, data, generator=generator(0)).to(device).train()
-        self.forward = self.m.compiled(self.s, "student", self.student)[1] if self.m.pool_compile == "yes" else self.student      # as the judge does with a student of this length
+        self.forward = compiled_once(self.student, "student", {})[1] if self.m.pool_compile == "yes" else self.student      # as the judge does with a student of this length
         self.opt = torch.optim.SGD(self.student.parameters(), lr=.01, momentum=.9, weight_decay=5e-4)
         self.flow = iter(())
     def phase_a(self): self.m.first_phase(self.s, data, self.k); self.k += 1

@@ -3,13 +3,14 @@
 Sides: `dim` (fresh images every epoch), `gan` (the same run when its first phase ended: the plain GAN), `dim, frozen` and `gan, frozen` (as many images drawn once: the storage of an image set), `random` (random real images, frozen by nature; as many training steps),
 and with --ablation `no match` (second phase without matching: a GAN that is trained on), `feature` and `gradient` (what is matched). Both costs stand in every row: `bytes` stored, `epoch_images` shown to a student in an epoch.
 A cell is written when its students are done; what the CSV has is not computed again, and a generator that was cut short goes on (--root)."""
+from dataclasses import fields
 from pathlib import Path
 import pandas as pd
 from common import RESULTS, arguments, merge, stamp
 from dd_nb import distill, evaluate, load_data
 from dd_nb.core import generator
 from dd_nb.distilled import Distilled, Images
-from dd_nb.loop import distill_iter
+from dd_nb.loop import distill_iter, get_method
 from dd_nb.settings import settings
 
 args = arguments(__doc__, data=dict(default="fashion_mnist", help="one data set"), ipc=dict(default="1,10,50"), seeds=dict(type=int, default=2, help="generators"), students=dict(type=int, default=3, help="students a generator"),
@@ -25,16 +26,16 @@ data, nets, root = load_data(args.data), args.nets.split(";") if not args.quick 
 ipcs, epochs = (list(map(int, args.ipc.split(","))) if not args.quick else [1, 10]), dict(epochs=2) if args.quick else dict(epochs=args.epochs) if args.epochs else {}
 
 def learned(seed, **more):
-    "(plain GAN, DiM) of a seed from one run: the generator is put aside when its first phase ends."
+    "(plain GAN, DiM, seconds to the end of the second phase, of the first) of a seed from one run: the generator is put aside when its first phase ends."
     for e in distill_iter("dim", data, preset=args.preset, seed=seed, root=root, **(changes | more)):
         aside = e.run.path/"gan.safetensors"
         if e.step == e.run.config["hyper"]["gan_steps"]: e.distilled.save(aside)
     if not aside.exists():                            # killed between that step and the file: the plain GAN is the same bits by its own name
-        mine = {k: v for k, v in e.run.config["hyper"].items() if k in ("gan_steps", "batch_gan", "lr_gan", "width", "noise", "penalty", "lazy", "precision", "compat")}
+        mine = {f.name: e.run.config["hyper"][f.name] for f in fields(get_method("gan"))}
         distill("gan", data, preset=args.preset, seed=seed, root=root, progress=False, **mine).distilled.save(aside)
     plain = Distilled.load(aside)
     plain.recipe["method"] = "gan"
-    return plain, e.run.distilled, e.run.progress["seconds"]
+    return plain, e.run.distilled, e.run.progress["seconds"], float(e.run.metrics.set_index("step").seconds[e.run.config["hyper"]["gan_steps"]])
 
 def shown(side, plain, dim, ipc, seed):
     if side == "random": return Images.start(data, ipc, generator(seed, "random side"), recipe=dict(method="random", data=data.name))
@@ -51,9 +52,9 @@ for seed in range(1 if args.quick else args.seeds):
                 if (data.name, side, ipc, net, seed) in done: continue
                 kind = side if side in ABLATION else "dim"
                 if side != "random" and kind not in made: made[kind] = learned(seed, **ABLATION.get(kind, {}))
-                plain, dim, seconds = made.get(kind, (None, None, 0.))
+                plain, dim, whole, first = made[kind] if side != "random" else (None, None, 0., 0.)
                 t = evaluate(shown(side, plain, dim, ipc, seed), data, net, 1 if args.quick else args.students, precision=args.precision, progress=False, **epochs)
-                t = t.assign(side=side, distil_seed=seed, distil_seconds=seconds, precision=args.precision, preset=args.preset, **stamp()).drop(columns="artifact")
+                t = t.assign(side=side, distil_seed=seed, distil_seconds=first if side.startswith("gan") else whole, precision=args.precision, preset=args.preset, **stamp()).drop(columns="artifact")
                 print(data.name, net, ipc, side, seed, t.accuracy.round(4).tolist(), flush=True)
                 tables.append(t)
                 if not args.quick or args.out: merge(t, out, KEY)
