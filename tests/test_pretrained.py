@@ -79,6 +79,16 @@ def test_stable_diffusion_as_its_own_pipeline(sd):
         ours = regenerate(codec, z, y, same, strength, guidance, 10)
         assert torch.allclose(ours, theirs, atol=1e-4) and not torch.allclose(ours, z, atol=.1)
 
+def test_names_from_a_file_are_the_prompts(sd, tmp_path):
+    "ImageNet's folders are numbers; what they are called stands in a file, in any order."
+    from dataclasses import replace
+    data = load_data("digits")
+    numbers, words = [f"n{k:08}" for k in range(10)], [f"{c} as drawn" for c in data.classes]
+    (tmp_path/"names.txt").write_text("".join(f"{n} {w}\n" for n, w in reversed(list(zip(numbers, words)))))
+    codec = codec_plan(f"sd:model={sd};names={tmp_path/'names.txt'}").open(replace(data, classes=numbers))
+    assert torch.equal(codec.said[:-1], codec.say(words)) and not torch.equal(codec.said[0], codec.said[1])
+    with pytest.raises(DDError, match="are called n00000000 and so on.*sd:names=FILE"): codec_plan(f"sd:model={sd}").open(replace(data, classes=numbers))
+
 def test_dit_as_its_own_pipeline(dit):
     "The pipeline of diffusers makes images from noise only: strength 1."
     codec = codec_plan(f"dit:model={dit/'dit'},vae=,numbers=207 1 2 3 4 5 6 7 8 999").open(load_data("digits"))
