@@ -45,7 +45,7 @@ def reduced(r):
     if r["hyper"]: parts.append(f"{r['method']} with {r['hyper']}")
     if r["steps"] < 1_000: parts.append(f"{r['steps']} student steps of 1,000 and more")
     base, _, options = r["net"].partition(":")
-    return "; ".join([*parts, *([f"{base} with {options}"] if options else []), f"{args.students} students of {args.seeds} set{'s'*(args.seeds > 1)}"])
+    return "; ".join([*parts, *([f"{base} with {options}"] if options else []), f"{len(g.students)} students of {len(g.seeds)} sets"])
 
 def keep(rows):
     "Rows into the CSV. A failure takes the place of the first student, so that a success takes it back."
@@ -78,5 +78,5 @@ for g in grids:
         there = set() if have is None else set(have[(have.method == "whole") & (have.data == g.data[0]) & have.accuracy.notna()].set_index(["net", "seed", "precision"]).index)
         for net in nets:
             if {(net, k, args.precision) for k in g.students} <= there: continue
-            t = bounds(g.data[0], 1, net, args.students, args.protocol, kinds=("whole",), root=args.root, progress=False, precision=args.precision)
+            t = bounds(g.data[0], 1, net, g.students, args.protocol, kinds=("whole",), root=args.root, progress=False, precision=args.precision)
             keep([r | dict(preset="", distil_seed=0, hyper="", distil_seconds=0., reduced=f"{r['steps']} student steps", error="") for r in t.to_dict("records")])
