@@ -8,7 +8,6 @@ from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
 from dd_nb.judge import evaluate
-from dd_nb.settings import can_compile
 
 KW = dict(nets=["convnet:width=8", "mlp:width=8"], epochs=5, progress=False)
 
@@ -49,18 +48,6 @@ def test_auto_does_what_pays(some, data, monkeypatch):
     assert (asked(2, epochs=5), asked(6, epochs=3_000), asked(1, epochs=30_000)) == ("off", "processes", "off")
     monkeypatch.setattr(judge, "cores", lambda: 1)
     assert asked(6, epochs=3_000) == "off"
-
-@pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
-def test_what_is_compiled_is_the_same_student(some, data, monkeypatch):
-    "Compiled once for all seeds of a network, or once for a stack; each student still starts from its own weights."
-    from dd_nb import judge
-    made, real, kw = [], torch.compile, KW | dict(nets="convnet:width=8", data=data, seeds=2)
-    eager = evaluate(some, together="off", **kw)
-    monkeypatch.setattr(torch, "compile", lambda f, **how: made.append(f) or real(f, **how))
-    monkeypatch.setattr(judge, "COMPILE_FROM", 0)
-    for n, way in enumerate(("off", "stack"), 1):
-        close(evaluate(some, together=way, **kw), eager)
-        assert len(made) == n
 
 def test_several_gpus_share_the_students(some, data, monkeypatch):
     "Two GPUs that are played by the CPU: each is given a stack of every second student, and rows come back under their own number."
