@@ -1,4 +1,4 @@
-"""Pictures for the docs from results/comparison.csv: a map of method x architecture for each data set and IPC, accuracy by bytes; and with --page FILE the whole comparison as one HTML page. Needs the extra `pictures`."""
+"""Pictures for the docs from results/comparison.csv: a map of method x architecture for each data set and IPC, accuracy by bytes on the ConvNet; and with --page FILE the whole comparison as one HTML page. Needs the extra `pictures`."""
 import pandas as pd
 from common import RESULTS, arguments
 from dd_nb.compare.figures import by_bytes, heat_map, report, save_figure
@@ -8,8 +8,8 @@ t = pd.read_csv(args.source)
 t = t[t.accuracy.notna() & (t.method != "whole")]
 t = t.assign(artifact=t.method + ", IPC " + t.ipc.map("{:g}".format), ipc=t.ipc.astype(int)).drop(columns="hyper")
 for data, part in t.groupby("data", sort=False):
-    pictures = {"bytes": by_bytes(part, part.net.iloc[0])} | {f"map_ipc{i}": heat_map(p) for i, p in part.groupby("ipc")}
+    pictures = {"bytes": by_bytes(part, next((n for n in part.net if n.startswith("convnet")), part.net.iloc[0]))} | {f"map_ipc{i}": heat_map(p) for i, p in part.groupby("ipc")}
     for name, fig in pictures.items():
         print(save_figure(f"{args.folder}/comparison_{data}_{name}.png", fig, scale=1))
         if args.quick: raise SystemExit
-if args.page: print(report(t, args.page, title="Methods x data x budgets x architectures", note="; ".join(dict.fromkeys(x for r in t.reduced.dropna() for x in r.split("; ") if "steps" not in x))))
+if args.page: print(report(t, args.page, title="Methods x data x budgets x architectures", note="; ".join(dict.fromkeys(x for r in t.reduced.dropna() for x in r.split("; ") if "student steps" not in x))))

@@ -110,7 +110,7 @@ def speed(t) -> str:
 
 def comparison(t) -> str:
     "A table for each data set and IPC: methods down, architectures across, bytes, and what was reduced."
-    from dd_nb import summarize
+    from dd_nb import list_methods, summarize
     out, fine = [], t[t.accuracy.notna()]
     rank = lambda m: (ORDER.index(m) if m in ORDER[:-1] else 99 if m != "whole" else 100, m)
     for (data, ipc), part in fine[fine.method != "whole"].groupby(["data", "ipc"], sort=False):
@@ -120,9 +120,10 @@ def comparison(t) -> str:
         wide.insert(0, "bytes", [f"{s[s.method == m].bytes.iloc[0]:,.0f}" for m in wide.index])
         steps = part.groupby("net", sort=False).steps.agg(["min", "max"])
         said = ", ".join(f"{n} {a:,.0f}" + (f" to {b:,.0f}" if a != b else "") for n, a, b in steps.itertuples())
-        less = "; ".join(dict.fromkeys(x for r in part.reduced.dropna() for x in r.split("; ") if "steps" not in x))
+        less = "; ".join(dict.fromkeys(x for r in part.reduced.dropna() for x in r.split("; ") if "student steps" not in x))
         failed = sorted(set(t[(t.data == data) & (t.ipc == ipc) & t.accuracy.isna()].method) - set(part.method))
-        out.append(f"**{data}, IPC {ipc:g}**\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs)." + (f" Not there: {', '.join(failed)}." if failed else ""))
+        yet = sorted(set(list_methods()) - set(part.method) - set(failed))
+        out.append(f"**{data}, IPC {ipc:g}**\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs)." + (f" Could not be: {', '.join(failed)}." if failed else "") + (f" Not run yet: {', '.join(yet)}." if yet else ""))
     return "\n\n".join(out)
 
 def blocks() -> dict:

@@ -242,24 +242,26 @@ def lenet(shape, n_classes):
     return Stack([conv5(shape[0], 6), conv5(6, 16)], 5, nn.Linear(84, n_classes), neck)
 
 @register_net("alexnet")
-def alexnet(shape, n_classes):
-    "AlexNet as the field uses it: five convolutions, no norm, no dropout, one linear layer."
-    c, pool = shape[0], nn.MaxPool2d(2)
-    return Stack([[*conv_relu(c, 128, 5), pool], [*conv_relu(128, 192, 5), pool], [*conv_relu(192, 256), *conv_relu(256, 192), *conv_relu(192, 192), pool]], 4, nn.Linear(192*16, n_classes))
+def alexnet(shape, n_classes, width=128):
+    "AlexNet as the field uses it: five convolutions, no norm, no dropout, one linear layer; `width` is the first one's, the others keep their ratio to it."
+    if width < 2 or width % 2: raise NetError(f"AlexNet of width {width}; expected an even number from 2, since the next convolution has half as many channels again")
+    a, b, pool = 3*width//2, 2*width, nn.MaxPool2d(2)
+    return Stack([[*conv_relu(shape[0], width, 5), pool], [*conv_relu(width, a, 5), pool], [*conv_relu(a, b), *conv_relu(b, a), *conv_relu(a, a), pool]], 4, nn.Linear(16*a, n_classes))
 
 # %% ../nbs/04_nets.ipynb #43b290fc
-def _vgg11(shape, n_classes, norm):
+def _vgg11(shape, n_classes, norm, width):
+    if width < 1: raise NetError(f"VGG11 of width {width}; expected at least 1")
     stages, c = [], shape[0]
-    for widths in ((64,), (128,), (256, 256), (512, 512), (512, 512)):
+    for times in ((1,), (2,), (4, 4), (8, 8), (8, 8)):
         layers = []
-        for w in widths: layers += conv_relu(c, w, norm=norm); c = w
+        for w in times: layers += conv_relu(c, w*width, norm=norm); c = w*width
         stages.append([*layers, nn.MaxPool2d(2)])
-    return Stack(stages, 1, nn.Linear(512, n_classes))
+    return Stack(stages, 1, nn.Linear(c, n_classes))
 
 @register_net("vgg11")
-def vgg11(shape, n_classes): "VGG11 with instance norm."; return _vgg11(shape, n_classes, "instance")
+def vgg11(shape, n_classes, width=64): "VGG11 with instance norm; `width` is the first stage's, as in a ResNet."; return _vgg11(shape, n_classes, "instance", width)
 @register_net("vgg11_bn")
-def vgg11_bn(shape, n_classes): "VGG11 with batch norm."; return _vgg11(shape, n_classes, "batch")
+def vgg11_bn(shape, n_classes, width=64): "VGG11 with batch norm."; return _vgg11(shape, n_classes, "batch", width)
 
 # %% ../nbs/04_nets.ipynb #92140e1e
 class ResNet18(Net):

@@ -1,7 +1,7 @@
 """Students trained together: the same as one by one, in stacks of any size, and in processes that leave nothing behind, whatever ends them."""
 import os, signal, subprocess, sys, textwrap, time
 from pathlib import Path
-import psutil, pytest, torch
+import pandas as pd, psutil, pytest, torch
 from dd_nb.compare import stack
 from dd_nb.compare.sweep import sweep
 from dd_nb.core import generator
@@ -20,7 +20,7 @@ def alone(some, data): return evaluate(some, data, seeds=5, together="off", **KW
 
 def close(a, b):
     assert a[["net", "seed", "steps"]].equals(b[["net", "seed", "steps"]])
-    assert (a.loss - b.loss).abs().max() < 2e-4 and a.loss.nunique() == 10
+    assert (a.loss - b.loss).abs().max() < 2e-4 and a.loss.nunique() == len(a)
 
 def test_memory_says_how_many(some, data, alone, monkeypatch):
     "Room for two: stacks of two, two and one; the same students."
@@ -48,6 +48,31 @@ def test_auto_does_what_pays(some, data, monkeypatch):
     assert (asked(2, epochs=5), asked(6, epochs=3_000), asked(1, epochs=30_000)) == ("off", "processes", "off")
     monkeypatch.setattr(judge, "cores", lambda: 1)
     assert asked(6, epochs=3_000) == "off"
+
+def test_several_gpus_share_the_students(some, data, monkeypatch):
+    "Two GPUs that are played by the CPU: each is given a stack of every second student, and rows come back under their own number."
+    from dd_nb import judge
+    from dd_nb.compare import workers
+    from dd_nb.data import ImageData
+    crew = [judge.Student(some, data, "mlp:width=8", s, judge.get_protocol("quick", epochs=4), some.epoch_images, {}) for s in range(5)]
+    rows = lambda way, **kw: [{k: v for k, v in row.items() if k != "seconds"} for _, row in sorted((i, row) for i, *_, row in judge.TOGETHER[way](crew, **kw) if row)]
+    alone, given = rows("off"), []
+    with monkeypatch.context() as gpus:
+        def here(calls, n):
+            gpus.undo()                                          # from here on the device is what it is
+            given.extend((n, args["device"], args["together"], [s["seed"] for s in args["students"]]) for _, args in calls)
+            for c, (_, args) in reversed([*enumerate(calls)]):
+                for value in workers.judge_call(**args | dict(device="cpu")): yield c, "value", value
+        gpus.setattr(ImageData, "device", property(lambda self: torch.device("cuda")))
+        gpus.setattr(workers, "run_calls", here)
+        asked = []
+        for n in (1, 2):
+            gpus.setattr(torch.cuda, "device_count", lambda: n)
+            asked.append(judge.choose_together(crew))
+        beside = rows("processes")
+    assert asked == [("stack", None), ("processes", None)]
+    assert given == [(2, "cuda:0", "stack", [0, 2, 4]), (2, "cuda:1", "stack", [1, 3])]
+    close(pd.DataFrame(beside), pd.DataFrame(alone))
 
 SCRIPT = """
     import signal, sys
