@@ -29,6 +29,13 @@ def copy_tree(to) -> Path:
         shutil.copyfile(TREE/f, to/f)
     return to
 
+@pytest.fixture(scope="module", autouse=True)
+def runs_of_this_file(request):
+    "A run folder for each file of tests, also for the servers it starts: what another file distilled in the same process is not seen."
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("DD_NB_RUNS", f"{_home}/{request.module.__name__}")
+        yield
+
 @pytest.fixture
 def tree_copy(tmp_path): return copy_tree(tmp_path/"tree")
 
