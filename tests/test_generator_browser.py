@@ -1,5 +1,4 @@
 """The generator view in a real JupyterLab: a generator is loaded, images are picked, the slider walks between them, noises are drawn again, nearest real images and accuracy by IPC shown."""
-import re
 import pytest
 from playwright.sync_api import expect
 from browser import assert_beside, assert_fits, assert_told, button, choose, has, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
