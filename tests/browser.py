@@ -1,5 +1,5 @@
 """A real JupyterLab and a real Chromium, for tests that do what a person does."""
-import os, shutil, socket, subprocess, sys, time, urllib.request
+import os, re, shutil, socket, subprocess, sys, time, urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from playwright.sync_api import expect
@@ -91,6 +91,30 @@ def number(ex, label, value):
 def tab(ex, name): ex.get_by_role("tab", name=name, exact=True).click()
 def status(ex): return ex.locator("[role=status], [role=alert]").first
 
+def has(picture, words, timeout=60_000): expect(picture).to_have_attribute("alt", re.compile(words), timeout=timeout)
+
+def click_plot(plot, where, says, picture, words):
+    """Click into a plot as a person does: go to `where()`, read that it `says` what is under the mouse, press, see the `picture` tell of it; if a redraw came between, do it again.
+    plotly looks where the mouse is every 50 ms at most, and takes a click that comes sooner for one on the point it saw before."""
+    for timeout in (15_000, 15_000, 60_000):
+        hover_plot(plot, where, says)
+        plot.page.mouse.down(); plot.page.mouse.up()
+        try: return has(picture, words, timeout)
+        except AssertionError as e: unanswered = e
+    raise unanswered
+
+def hover_plot(plot, where, says):
+    "Move the mouse to `where()` until the plot `says` what is there, and there is still where it was."
+    named, end = plot.locator(".hoverlayer .hovertext").first, time.monotonic() + 60
+    while True:
+        x, y = where()
+        for dx in (2, 0): plot.page.mouse.move(x + dx, y)
+        try: expect(named).to_contain_text(says, timeout=2_000)
+        except AssertionError:
+            if time.monotonic() > end: raise
+            continue
+        if where() == (x, y): return
+
 def load_run(ex, run, view):
     "As a person who came for `view`: it is empty, so the run is loaded, and then it shows something."
     tab(ex, view)
@@ -115,13 +139,38 @@ def assert_told(ex, file, loaded, view, words, gone):
     expect(gone).to_be_hidden()
     assert ex.locator("[role=alert]").count() == 0 and ex.page.locator("text=Traceback").count() == 0
 
+def eventually(check, seconds=30):
+    "What `check` asserts comes true: a layout or a plot may still be on its way."
+    end = time.monotonic() + seconds
+    while True:
+        try: return check()
+        except AssertionError:
+            if time.monotonic() > end: raise
+            time.sleep(.1)
+
+BOXES = "els => els.filter(e => e.checkVisibility()).map(e => { const b = e.getBoundingClientRect(); return {x: b.x, y: b.y, right: b.right, bottom: b.bottom, what: e.outerHTML.slice(0, 200)}})"
+
+def boxes(*what):
+    "Where things are, all seen at one moment of a page; the first of each."
+    found = [w.evaluate_all(BOXES) for w in what]
+    assert all(found), f"not there: {[w for w, f in zip(what, found) if not f]}"
+    return [f[0] for f in found]
+
 def assert_fits(ex, shrunk=True):
     "Pickers, pictures and plots within the panel's width, names in full, and (at 1280 x 800) pictures not shrunk."
-    edge = ex.bounding_box()
-    for el in ex.locator("button:visible:not(.modebar-btn), select:visible, input:visible, img:visible, .js-plotly-plot:visible").all():
-        box = el.bounding_box()
-        assert box["x"] + box["width"] <= edge["x"] + edge["width"] + 2, el.evaluate("e => e.outerHTML.slice(0, 200)")
-    clipped = ex.locator(".widget-label:visible").evaluate_all("els => els.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)")
-    assert not clipped, f"labels cut off: {clipped}"
-    shrunk = shrunk and ex.locator("img:visible").evaluate_all("els => els.filter(e => e.clientWidth < e.naturalWidth).map(e => e.alt)")
-    assert not shrunk, f"pictures shrunk: {shrunk}"
+    def fits():
+        edge = boxes(ex)[0]["right"]
+        beyond = [b["what"] for b in ex.locator("button:visible:not(.modebar-btn), select:visible, input:visible, img:visible, .js-plotly-plot:visible").evaluate_all(BOXES) if b["right"] > edge + 2]
+        assert not beyond, f"beyond the panel's edge: {beyond}"
+        clipped = ex.locator(".widget-label:visible").evaluate_all("els => els.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)")
+        assert not clipped, f"labels cut off: {clipped}"
+        small = shrunk and ex.locator("img:visible").evaluate_all("els => els.filter(e => e.clientWidth < e.naturalWidth).map(e => e.alt)")
+        assert not small, f"pictures shrunk: {small}"
+    eventually(fits)
+
+def assert_beside(left, right, most=30):
+    "`right` stands beside `left`, not below it: it begins at most so many pixels higher or lower."
+    def beside():
+        l, r = boxes(left, right)
+        assert r["x"] >= l["right"] - 1 and abs(r["y"] - l["y"]) < most, (l, r)
+    eventually(beside)

@@ -14,6 +14,13 @@ os.environ.setdefault("DD_NB_DATA", f"{_home}/data")
 
 def pytest_unconfigure(config): shutil.rmtree(_home, ignore_errors=True)
 
+LONG = "explorer_browser course app wheel latents_browser methods compare_browser course_browser generator_browser labels_browser bases_browser ray docs together resume".split()
+
+def pytest_collection_modifyitems(items):
+    "The files that take longest come first, the longest before all: begun last, one would run alone beside idle cores. (`--no-loadscope-reorder` leaves them so.)"
+    place = {f"test_{n}": i for i, n in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
 def sources(tree=TREE) -> list:
     "The files of the project: what git tracks or would track; outside git, what is no build product."
     try: out = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=tree, capture_output=True, check=True).stdout
@@ -28,6 +35,13 @@ def copy_tree(to) -> Path:
         (to/f).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(TREE/f, to/f)
     return to
+
+@pytest.fixture(scope="module", autouse=True)
+def runs_of_this_file(request):
+    "A run folder for each file of tests, also for the servers it starts: what another file distilled in the same process is not seen."
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("DD_NB_RUNS", f"{_home}/{request.module.__name__}")
+        yield
 
 @pytest.fixture
 def tree_copy(tmp_path): return copy_tree(tmp_path/"tree")

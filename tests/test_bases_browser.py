@@ -2,7 +2,7 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import assert_fits, assert_told, button, choose, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
+from browser import assert_beside, assert_fits, assert_told, button, choose, click_plot, has, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.artifacts.factorized import Factorized, budget
 from dd_nb.core import generator
 from dd_nb.data import load_data
@@ -24,13 +24,14 @@ def ex(tmp_path_factory):
 def pair(ex): return ex.locator("img[alt*='through hallucinator']")
 def strip(ex): return ex.locator("img[alt^='from b'][alt*='of class']")
 def matrix(ex): return ex.locator(".js-plotly-plot:visible").first
-def has(what, words): expect(what).to_have_attribute("alt", re.compile(words), timeout=60_000)
 
-def click_cell(ex, basis, hallucinator, right=0, down=0):
-    "Click where the eye sees the pair, in a picture of 4.5 x 2.7 inches: names take .5 on the left and .3 above, cells .8; right and down in parts of a cell, from its middle."
-    box = matrix(ex).locator(".nsewdrag").bounding_box()
-    x, y = (.5 + .8*(hallucinator + .5 + right))/4.5, (.3 + .8*(basis - .5 + down))/2.7
-    ex.page.mouse.click(box["x"] + x*box["width"], box["y"] + y*box["height"])
+def click_cell(ex, basis, hallucinator, klass, right=0, down=0):
+    "Click an image of the matrix (of four hallucinators) and see it enlarged; right and down in parts of the image, from its middle."
+    square = matrix(ex).locator(".scatterlayer path.point").nth(4*(basis - 1) + hallucinator - 1)       # that it lies on its image is checked beside its code
+    def where():
+        b = square.bounding_box()
+        return b["x"] + (.5 + right)*b["width"], b["y"] + (.5 + down)*b["height"]
+    click_plot(matrix(ex), where, f"b{basis} through h{hallucinator}", pair(ex), f"basis {basis} of class {klass} through hallucinator {hallucinator}")
 
 def test_matrix_and_pair(ex):
     tab(ex, "Bases")
@@ -46,16 +47,13 @@ def test_matrix_and_pair(ex):
     choose(ex, "Images of", "6")
     has(pair(ex), "basis 1 of class 6")
     expect(picture).not_to_have_attribute("href", before, timeout=60_000)          # the matrix is the other class's
-    click_cell(ex, 3, 4)
-    has(pair(ex), "basis 3 of class 6 through hallucinator 4")
+    click_cell(ex, 3, 4, klass=6)
     expect(ex.get_by_label("Basis", exact=True)).to_have_value("b3"); expect(ex.get_by_label("Hallucinator", exact=True)).to_have_value("h4")
     mark = matrix(ex).locator(".shapelayer path").first
     there = mark.get_attribute("d")
-    click_cell(ex, 1, 2, right=.35, down=-.35)                                     # near a corner it is still this cell
-    has(pair(ex), "basis 1 of class 6 through hallucinator 2")
+    click_cell(ex, 1, 2, klass=6, right=.35, down=-.35)                             # near a corner it is still this cell
     expect(mark).not_to_have_attribute("d", there)                                  # the frame moved along
-    click_cell(ex, 2, 3, right=-.35, down=.35)
-    has(pair(ex), "basis 2 of class 6 through hallucinator 3")
+    click_cell(ex, 2, 3, klass=6, right=-.35, down=.35)
 
 def test_keyboard(ex):
     "The lists do what a click does, and the slider moves the blend."
@@ -87,8 +85,7 @@ def test_diversity(ex):
 def test_nothing_is_cut_off(ex):
     "At 1280 x 800: pickers, pictures and plots within the panel's width, names in full, pictures not shrunk."
     assert_fits(ex)
-    m, p = matrix(ex).bounding_box(), pair(ex).bounding_box()
-    assert p["x"] >= m["x"] + m["width"] and abs(p["y"] - m["y"]) < 30, "the enlarged pair stands beside the matrix"
+    assert_beside(matrix(ex), pair(ex))
 
 def test_other_artifacts_are_told_in_words(ex):
     assert_told(ex, "plain.safetensors", "Images(random", "Bases", "This view takes HaBa's bases and hallucinators apart", pair(ex))

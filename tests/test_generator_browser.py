@@ -1,8 +1,7 @@
 """The generator view in a real JupyterLab: a generator is loaded, images are picked, the slider walks between them, noises are drawn again, nearest real images and accuracy by IPC shown."""
-import re
 import pytest
 from playwright.sync_api import expect
-from browser import assert_fits, assert_told, button, choose, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
+from browser import assert_beside, assert_fits, assert_told, button, choose, has, jupyterlab, load_file, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
@@ -22,7 +21,6 @@ def ex(tmp_path_factory):
 
 def grid(ex): return ex.locator("img[alt^='classes by noises']")
 def strip(ex): return ex.locator("img[alt^='from '][alt*=' draw ']")
-def has(what, words): expect(what).to_have_attribute("alt", re.compile(words), timeout=60_000)
 def slider(ex): return ex.locator(".widget-slider:visible", has_text="From A to B").locator("[role=slider]")
 
 def test_grid_and_both_budgets(ex):
@@ -67,8 +65,7 @@ def test_nearest_and_curve(ex):
 def test_nothing_is_cut_off(ex):
     "Pickers, pictures and plots within the panel's width, names in full, pictures not shrunk; the walk stands beside the grid."
     assert_fits(ex)
-    g, s = grid(ex).bounding_box(), strip(ex).bounding_box()
-    assert s["x"] >= g["x"] + g["width"] and s["y"] < g["y"] + g["height"]
+    assert_beside(grid(ex), strip(ex), most=grid(ex).bounding_box()["height"])
 
 def test_other_artifacts_are_told_in_words(ex):
     assert_told(ex, "plain.safetensors", "Images(random", "Generator", "This view looks into a generator, and what is loaded is none", grid(ex))

@@ -2,7 +2,7 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import assert_fits, assert_told, button, choose, jupyterlab, load_run, open_explorer, page_on, shot, status, tab, workspace
+from browser import assert_beside, assert_fits, assert_told, button, choose, click_plot, has, jupyterlab, load_run, open_explorer, page_on, shot, status, tab, workspace
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
@@ -26,32 +26,31 @@ def ex(tmp_path_factory, run):
 
 def strip(ex): return ex.locator("img[alt^='centroid ']")
 def latent_map(ex): return ex.locator(".js-plotly-plot:visible").first
-def has(what, words): expect(what).to_have_attribute("alt", re.compile(words), timeout=60_000)
 def slider(ex): return ex.locator(".widget-slider:visible", has_text="Strength").locator("[role=slider]")
 
-def click_centroid(ex, j):
-    "Click on a centroid where the eye sees it."
-    mark = latent_map(ex).locator(".scatterlayer .trace").nth(2).locator("path.point").nth(j).bounding_box()
-    x, y = mark["x"] + mark["width"]/2, mark["y"] + mark["height"]/2
-    ex.page.mouse.move(x + 2, y); ex.page.mouse.move(x, y)
-    ex.page.mouse.click(x, y)
+def click_centroid(ex, j, klass):
+    "Click on a centroid where the eye sees it, and see its image."
+    mark = latent_map(ex).locator(".scatterlayer .trace").nth(2).locator("path.point").nth(j)
+    def where():
+        b = mark.bounding_box()
+        return b["x"] + b["width"]/2, b["y"] + b["height"]/2
+    click_plot(latent_map(ex), where, f"centroid {j + 1}:", strip(ex), f"centroid {j + 1} of class {klass}")
 
 def test_map_and_click(ex, run):
     load_run(ex, run, "Latents")
     has(strip(ex), "centroid 1 of class 0, strength 0.5$")
     points = latent_map(ex).locator(".scatterlayer .trace")
     expect(points.nth(2).locator("path.point")).to_have_count(IPC, timeout=60_000)
-    sizes = [p.bounding_box()["width"] for p in points.nth(2).locator("path.point").all()]
+    sizes = points.nth(2).locator("path.point").evaluate_all("els => els.map(e => e.getBoundingClientRect().width)")
     assert sizes[0] == max(sizes) > min(sizes)                                          # the first stands for most
     expect(ex.get_by_text("shared by all that it decodes")).to_be_visible()
     before, cell = strip(ex).get_attribute("src"), points.nth(1).locator("path.js-fill").get_attribute("d")
-    click_centroid(ex, 3)
-    has(strip(ex), "centroid 4 of class 0")
+    click_centroid(ex, 3, klass=0)
     expect(ex.get_by_label("Centroid", exact=True)).to_have_value("4")
     expect(points.nth(1).locator("path.js-fill")).not_to_have_attribute("d", cell)      # another cell is framed
     assert strip(ex).get_attribute("src") != before
     choose(ex, "Latents of", "8"); has(strip(ex), "of class 8")
-    click_centroid(ex, 1); has(strip(ex), "centroid 2 of class 8")
+    click_centroid(ex, 1, klass=8)
     share = 100*float(run.distilled.mass[8, 1])
     expect(ex.get_by_text(re.compile(f"stands for {share:.1f}"))).to_be_visible()
 
@@ -84,8 +83,7 @@ def test_distances_and_the_whole_view(ex):
 
 def test_nothing_is_cut_off(ex):
     assert_fits(ex)
-    g, s = latent_map(ex).bounding_box(), strip(ex).bounding_box()
-    assert s["x"] >= g["x"] + g["width"] - 1 and abs(s["y"] - g["y"]) < 200                 # beside the map, not below it
+    assert_beside(latent_map(ex), strip(ex), most=200)
 
 def test_other_artifacts_are_told_in_words(ex):
     assert_told(ex, "plain.safetensors", "Images(random", "Latents", "This view shows quantised latents, and what is loaded has none", strip(ex))

@@ -1,5 +1,5 @@
 """A run that is cut short, however it happens, goes on to the very same images (bit for bit on CPU)."""
-import os, random, signal, subprocess, sys, time
+import multiprocessing, os, random, signal, subprocess, sys, time
 from pathlib import Path
 import pytest, torch
 from dd_nb.loop import distill, distill_iter
@@ -19,8 +19,24 @@ CASES = {"dm": dict(steps=60, net="convnet:width=16", batch_real=32, augment="co
 
 KILLS = {"ddoq": [5, 16, 28, 50]}    # while its autoencoder is trained, latents are encoded, its denoiser is trained, images are decoded
 
+@pytest.fixture(scope="module")
+def fork():
+    "Starts a worker process as a fork of one that has loaded everything: dozens are killed here, and loading torch takes longer than what they do."
+    import resume_worker
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["resume_worker"])
+    def start(method, root):
+        p = context.Process(target=resume_worker.work, args=(method, str(root), dict(CASES[method], ipc=2), torch.get_num_threads()))
+        p.start()
+        p.poll = lambda: p.exitcode                  # as a Popen
+        return p
+    with pytest.MonkeyPatch.context() as m:          # the server's own path, with this folder
+        m.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
+        context.Process(target=os.getpid).start()
+    return start
+
 def start(method, root, ipc=2):
-    "The worker process; every step is a checkpoint, so that a kill meets many writes."
+    "A worker process from nothing."
     env = os.environ | dict(DD_NB_CHECKPOINT_SECONDS="0", OMP_NUM_THREADS=str(torch.get_num_threads()))
     return subprocess.Popen([sys.executable, WORKER, method, str(root), f"ipc={ipc}", *(f"{k}={v}" for k, v in CASES[method].items())], env=env, stderr=subprocess.PIPE, text=True)
 
@@ -41,16 +57,16 @@ def same(a, b):
             and x.keys() >= y.keys() and all(torch.equal(x[s], v) for s, v in y.items()))
 
 @pytest.mark.parametrize("method", ["dm", "herding", "atom", "datadam", "dc", "dsa", "mtt", "haba", "rcig", "frepo", "kip", "dim", "ddoq"])
-def test_sigkill_at_random_steps(method, tmp_path):
+def test_sigkill_at_random_steps(method, tmp_path, fork):
     whole = distill(method, "digits", ipc=2, root=tmp_path/"whole", progress=False, **CASES[method])
     rng, kills = random.Random(0), 0
     for at in KILLS.get(method) or sorted(rng.sample(range(2, 55), 4)):
-        proc = start(method, tmp_path/"cut")
+        proc = fork(method, tmp_path/"cut")
         wait_for_step(proc, tmp_path/"cut", at)
         time.sleep(rng.random()*.02)                 # anywhere within a step or a write
         kills += proc.poll() is None
-        proc.send_signal(signal.SIGKILL)
-        proc.wait()
+        proc.kill()
+        proc.join()
         cut = only_run(tmp_path/"cut")
         assert cut.distilled.ipc == 2                # what is stored can be read at any time
     assert kills >= 3, "the worker ended before it was killed; the test would prove nothing"

@@ -235,7 +235,7 @@ def draw_matrix(self:LabelsPanel, y, i):
     "The matrix, made once for an artifact; another moment is other values, another image another frame."
     top = max(self.top, float(self.seen.soft_labels(SNAPSHOT_IPC).abs().max()))
     if not self.matrix.children:
-        w = plot_widget(label_matrix(self.seen, y, top), displayModeBar=False)
+        w = plot_widget(frame_row(label_matrix(self.seen, y, top), i), displayModeBar=False)
         w.data[0].on_click(self.do_click)
         self.matrix.children = [w]
     w = self.matrix.children[0]

@@ -73,10 +73,11 @@ def refresh(self:Panel, *_):
     if not self.visible: return
     d = self.ex.distilled
     if d is None and self.needs_artifact: self.message.value = "Distil or load something first."; return
+    new = self.seen is not d
     def show():
-        if self.seen is not d: self.seen = d; self.renew()
+        if new: self.seen = d; self.renew()
         if self.fits: self.draw()
-    if self.attempt(show, "Drawing …") and not self.fits: self.message.value = self.otherwise
+    if self.attempt(show, "Drawing …" if new else "") and not self.fits: self.message.value = self.otherwise
 
 @patch
 @contextmanager
