@@ -10,7 +10,7 @@ __all__ = ['app', 'What', 'RealData', 'Nets', 'Device', 'Kind', 'NOTEBOOK', 'LES
            'open_lab', 'open_app', 'start_method', 'get_course']
 
 # %% ../nbs/11_cli.ipynb #f2e469a5
-import functools, os, secrets, shlex, signal, socket, sys, tempfile, time
+import functools, os, secrets, shlex, signal, socket, sys, tempfile, time, warnings
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, List, Optional
@@ -452,10 +452,10 @@ def open_lab(
     from jupyterlab.labapp import LabApp
     token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)     # made here, so that the address can be said in one line
     argv = [f"--ServerApp.root_dir={folder.resolve()}", f"--LabApp.default_url=/lab/tree/{start}", f"--IdentityProvider.token={token}",
-            f"--ServerApp.open_browser={browser and has_display()}", "--log-level=WARN"]
+            f"--ServerApp.open_browser={browser and has_display()}", "--log-level=WARN", "--LabApp.log_level=WARN"]
     if port: argv += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     if getattr(os, "geteuid", lambda: 1)() == 0: argv.append("--allow-root")
-    server = LabApp.initialize_server(argv)
+    with warnings.catch_warnings(record=True): server = LabApp.initialize_server(argv)     # parts of Jupyter warn one another; nobody at a terminal can mend that
     print(f"The {'first lesson' if start == LESSON else 'start notebook'} is at\n  {server.connection_url}lab/tree/{start}?token={token}", flush=True)
     server.start()
 

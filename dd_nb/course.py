@@ -404,7 +404,9 @@ def _(loss):
 def _(condition):
     y, z = torch.tensor([2, 0]), _some(30, 2, 3)
     want = torch.cat([F.one_hot(y, 4).float(), z], 1)
-    compare(condition(y, z, 4), want, "your input", {"class first, then chance": torch.cat([z, F.one_hot(y, 4).float()], 1)} )
+    try: got = condition(y, z, 4)
+    except (IndexError, RuntimeError): raise NotYet("the two cannot be joined: labels are B numbers, noise is B x D. Make a row of each label first: F.one_hot(labels, n_classes)") from None
+    compare(got, want, "your input", {"chance comes first; the order asked for is class, then chance": torch.cat([z, F.one_hot(y, 4).float()], 1)})
     return "class and chance, side by side."
 
 @exercise("6.2")
@@ -588,7 +590,7 @@ def html(self:Leaderboard) -> str:
     number = lambda f: lambda v: "" if v is None or v != v else f.format(v)
     t["accuracy, %"] = t.accuracy.map(number("{:.1%}")).str.rstrip("%") + t.spread.map(number(" ± {:.1%}")).str.rstrip("%")
     t["bytes"] = t.bytes.map(number("{:,.0f}"))
-    return t[["rank", "name", "accuracy, %", "bytes", "method", "note"]].to_html(index=False, border=0, classes="dd-table") if len(t) else "Nothing has been handed in yet."
+    return t[["rank", "name", "accuracy, %", "bytes", "method", "note"]].to_html(index=False, border=0, justify="left", classes="dd-table") if len(t) else "Nothing has been handed in yet."
 
 # %% ../nbs/sharing/course.ipynb #7800dae8
 def board(

@@ -137,7 +137,8 @@ class Names(anywidget.AnyWidget):
 # %% ../nbs/10_explorer.ipynb #29fd08c5
 CSS = """<style>
 .dd-table {border-collapse: collapse; font-size: 13px}
-.dd-table th, .dd-table td {text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #ddd; white-space: nowrap}
+.dd-table th, .dd-table td {text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #ddd}
+.dd-table td {white-space: nowrap}
 .dd-explorer .widget-html-content {line-height: 1.3}
 .dd-explorer .jupyter-widget-tab > .lm-TabBar .lm-TabBar-content {flex-wrap: wrap}
 .dd-explorer .jupyter-widget-tab > .lm-TabBar .lm-TabBar-tab {flex: 0 0 auto}
@@ -451,7 +452,7 @@ def _evaluate_tab(self:Explorer):
     w.plot, w.result = W.VBox(), W.HTML(UNJUDGED)
     nets = W.HBox(list(w.nets.values()), layout=W.Layout(flex_flow="row wrap"))
     line = W.HBox([w.seeds, w.protocol, w.bounds, w.more_nets, w.evaluate, w.cancel, w.eval_progress], layout=W.Layout(flex_flow="row wrap", align_items="center"))
-    table = W.Box([w.result], layout=W.Layout(max_width="100%", overflow="auto"))
+    table = W.Box([w.result], layout=W.Layout(flex="1 1 480px", max_width="100%", overflow="auto"))      # beside the plot at 1280 pixels, below it where it is narrow
     return W.VBox([nets, line, W.HBox([w.plot, table], layout=W.Layout(flex_flow="row wrap"))])
 
 # %% ../nbs/10_explorer.ipynb #266aac36

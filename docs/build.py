@@ -60,6 +60,7 @@ class Site:
         parts = re.split(r"(?ms)(^```.*?^```\s*?$|\$\$.*?\$\$)", text)
         for i in range(0, len(parts), 2):
             parts[i] = re.sub(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)", link, parts[i])
+            parts[i] = parts[i].replace(" ± ", "\u00a0±\u00a0")
             parts[i] = re.sub(r"(?<![\[`\w(])`([A-Za-z_]\w*)`(?![`\]])", lambda m: f"[`{m[1]}`](#{anchor(self.names[m[1]], m[1])})" if m[1] in self.names and len(m[1]) > 2 else m[0], parts[i])
         return "".join(parts)
 
@@ -72,6 +73,7 @@ class Site:
         "A notebook without its directives and what they hide; cells that are exported are marked, pictures are described by the heading they stand under."
         nb, cells, heading = json.loads((ROOT/source).read_text()), [], ""
         if source.parent == Path("nbs/course"): nb = lesson(nb)
+        if source == Path("index.ipynb"): nb["cells"][0]["source"] = text_of(nb["cells"][0]).replace("# dd_nb", "# The start page", 1)     # the front page is called dd_nb
         for c in nb["cells"]:
             s = text_of(c)
             if c["cell_type"] == "markdown":
@@ -102,6 +104,8 @@ def kind_of(annotation):
     return f"`{annotation if isinstance(annotation, str) else getattr(annotation, '__name__', str(annotation).replace('typing.', ''))}`"
 
 def table(rows, head):
+    told = [i for i, h in enumerate(head) if i == 0 or any(r[i] for r in rows)]      # a column in which nothing stands is left out
+    head, rows = [head[i] for i in told], [[r[i] for i in told] for r in rows]
     return "\n".join(["", ":::{rst-class} dd-params", ":::", "", "| " + " | ".join(head) + " |", "|" + "---|"*len(head), *("| " + " | ".join(cell(v) for v in r) + " |" for r in rows), ""]) if rows else ""
 
 def entry(name, obj, module, level="##") -> str:
@@ -116,7 +120,7 @@ def entry(name, obj, module, level="##") -> str:
         from dataclasses import MISSING
         rows = [(f"`{f.name}`", shown(f.default) if f.default is not MISSING else "" if f.default_factory is not MISSING else "*needed*", limits(f.metadata), docs[f.name]) for f in fields(obj) if not f.name.startswith("_")]
         return "\n".join([*out, table(rows, ("field", "default", "limits", "meaning"))])
-    try: sig, docs = inspect.signature(obj), docments(obj, full=True)
+    try: sig, docs = inspect.signature(obj), docments(obj, full=True, args_kwargs=True)
     except (ValueError, TypeError, OSError, SyntaxError): return "\n".join(out) + "\n"
     rows = [(f"`{'*' if p.kind == p.VAR_POSITIONAL else '**' if p.kind == p.VAR_KEYWORD else ''}{k}`", kind_of(p.annotation), shown(p.default) if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) else "",
              (docs.get(k) or {}).get("docment")) for k, p in sig.parameters.items() if k not in ("self", "cls")]
@@ -180,6 +184,8 @@ def gallery(site) -> str:
                 if r[0].strip("`") == name: found += [f"{h}: {fixed(v)}" for h, v in zip(head[1:], r[1:]) if v and ("digits" in h or "cifar10" in h)]
         head, rows = measured.get("regression", ([], []))
         found += [f"{h}: {fixed(v)} ({'learned labels' if r[1] == 'own' else 'hard labels'})" for r in rows if r[0] == name for h, v in zip(head[2:], r[2:]) if v]
+        head, rows = measured.get("dim", ([], []))
+        found += [f"{h}: {fixed(v)} (fresh draws)" for r in rows if r[1] == name for h, v in zip(head[3:], r[3:]) if v]
         head, rows = measured.get("haba", ([], []))
         if name == "haba": found += [f"with {r[0]}, {h}: {fixed(v)}" for r in rows if r[1] == "haba" for h, v in zip(head[2:], r[2:]) if v and "cifar10, budget 10, convnet:width=64" == h]
         return found

@@ -211,12 +211,13 @@ def _tests(name, source):
 # %% ../../nbs/sharing/package.ipynb #572683c2
 def _readme(name, source):
     package, methods = f"dd_nb_{name}", list(dict.fromkeys(source.methods))
-    use = f'dd-nb distill {methods[0]} digits --ipc 1\n' if methods else ""
+    use = f'dd-nb distill {methods[0]} digits --ipc 1\ndd-nb lab .                 # nbs/{name}.ipynb to change it; index.ipynb to see {methods[0]} in the explorer\n' if methods else ""
+    again = " After a change: `nbdev-export` again, and *Kernel > Restart* where the method is in use." if methods else ""
     told = f"A package that adds {', '.join(f'`{m}`' for m in methods)} to the methods of dd_nb." if methods else "A package made from one notebook."
     missing = f"\nThe notebook imports {', '.join(source.unknown)}, which nothing installed here provides: name what does in `dependencies` of `pyproject.toml`.\n" if source.unknown else ""
     return f"""# dd-nb-{name.replace("_", "-")}
 
-{told} The source is one notebook, `nbs/{name}.ipynb`; `{package}/` is exported from it and never edited by hand.
+{told} The source is one notebook, `nbs/{name}.ipynb`; `{package}/` is exported from it and never edited by hand.{again}
 {missing}
 ```
 nbdev-export                # {package}/{name}.py follows the notebook
