@@ -1180,6 +1180,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'dd_nb/methods/frepo.py'),
                                      'dd_nb.methods.frepo.FRePo.setup': ('nbs/methods/frepo.html#frepo.setup', 'dd_nb/methods/frepo.py'),
                                      'dd_nb.methods.frepo.FRePo.step': ('nbs/methods/frepo.html#frepo.step', 'dd_nb/methods/frepo.py'),
+                                     'dd_nb.methods.frepo.FRePo.student': ( 'nbs/methods/frepo.html#frepo.student',
+                                                                            'dd_nb/methods/frepo.py'),
                                      'dd_nb.methods.frepo.frepo_loss': ('nbs/methods/frepo.html#frepo_loss', 'dd_nb/methods/frepo.py')},
             'dd_nb.methods.gradients': { 'dd_nb.methods.gradients.GradientMatching': ( 'nbs/methods/gradients.html#gradientmatching',
                                                                                        'dd_nb/methods/gradients.py'),

@@ -59,6 +59,7 @@ class FRePo(Regression):
     def label_scale(self, data): return math.sqrt(data.n_classes/10)
     def published_steps(self, images):
         return next((s for n, s in ((10, 1_000), (100, 2_000), (200, 20_000), (500, 5_000), (1_000, 10_000)) if images <= n), 40_000)
+    def student(self, data, ipc): return super().student(data, ipc) | dict(batch=500)
     def optimizers(self, d): return dict(images=Lamb(d.parameters(), self.lr_img))
     def setup(self, state, data, ipc):
         super().setup(state, data, ipc)
