@@ -142,7 +142,7 @@ def blocks() -> dict:
         out["quick_own"] = accuracy(own, "`quick`, each method with its own students") + source(own, "quick_table")
         kinds = [("quick", ~t.net.str.contains("norm="), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
         out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
-    if (RESULTS/"haba_table.csv").exists(): t = csv("haba_table"); out["haba"] = haba(t, csv("quick_table")) + source(t, "haba_table")
+    if (RESULTS/"haba_table.csv").exists(): t = csv("haba_table"); out |= {k: haba(t[t.data == d], csv("quick_table")) + source(t[t.data == d], "haba_table") for k, d in (("haba", "cifar10"), ("haba_digits", "digits"))}
     if (RESULTS/"dim_table.csv").exists(): t = csv("dim_table"); out["dim"] = dim(t) + source(t, "dim_table")
     if (RESULTS/"dim_speed.csv").exists(): t = csv("dim_speed"); out["dim_speed"] = markdown(t[["phase", "data", "width", "batch", "side", "precision", "images_a_second", "speedup", "peak_mb"]]) + source(t, "dim_speed")
     if (RESULTS/"ddoq_table.csv").exists(): t = csv("ddoq_table"); out["ddoq"], out["ddoq_w2"] = ddoq(t) + source(t, "ddoq_table"), ddoq_w2(t) + source(t, "ddoq_table")
