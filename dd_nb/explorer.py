@@ -194,6 +194,7 @@ def _pickers(self:Explorer, first):
 def _refill(self:Explorer, *_):
     "Show the hyper-parameters that the preset gives for these choices."
     w = self.w
+    if "dd-error" in w.status.value: self.say("Choose, then press Distil.")    # what was wrong with the choices before; first, since a press of Distil may already be heard beside the rest
     w.path.layout.display = None if w.data.value == OTHER else "none"
     cls = get_method(w.method.value)
     w.preset.options = [*cls.presets]
@@ -205,7 +206,6 @@ def _refill(self:Explorer, *_):
         if self.dataset in self._data and (said := m.explain(self._data[self.dataset], w.ipc.value)): about.append(said + ".")
     w.about.value = f"<span>{escape(' '.join(about))}</span>"
     for f in self.form.values(): f.observe(self._refresh_buttons, "value")
-    if "dd-error" in w.status.value: self.say("Choose, then press Distil.")        # what was wrong with the choices before
     self._refresh_buttons()
 
 # %% ../nbs/10_explorer.ipynb #c1a29d89
