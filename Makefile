@@ -16,12 +16,12 @@ help:  ## what can be made
 lab: $(VENV)/.installed  ## JupyterLab on the start notebook; PORT= chooses the port
 	@$(BIN)/dd-nb lab . $(if $(PORT),--port $(PORT))
 
-# three files of tests at a time for two cores: those with a browser, a server or a killed process wait much of their time. index.ipynb runs in test_wheel.py
+# long files of tests come first (tests/conftest.py). index.ipynb runs in test_wheel.py
 test: $(VENV)/.installed-dev  ## notebooks, tests, a real browser, and whether dd_nb/ is what the notebooks say
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && rc=0; \
 	export DD_NB_RUNS=$$tmp/runs DD_NB_DATA=$${DD_NB_DATA:-$$tmp/data}; \
 	echo "== notebooks"; OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs --n-workers 2 || rc=1; \
-	echo "== tests"; $(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS) || rc=1; \
+	echo "== tests"; $(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) || rc=1; \
 	[ $$rc = 0 ] || echo "== make test found failures; they are named above"; exit $$rc
 
 docs: $(VENV)/.installed-docs  ## the documentation site, in _docs
