@@ -232,7 +232,9 @@ def build(out) -> int:
         site.write("index.md", front(site, api))
         shutil.copy(ROOT/"docs/conf.py", site.stage)
         shutil.copytree(ROOT/"docs/_static", site.stage/"_static")
-        return sphinx(["-q", "-W", "--keep-going", "-d", f"{tmp}/doctrees", str(site.stage), str(out)])
+        rc = sphinx(["-q", "-W", "--keep-going", "-d", f"{tmp}/doctrees", str(site.stage), f"{tmp}/made/html"])
+        shutil.move(f"{tmp}/made/html", out)                 # myst-nb leaves copies of the notebooks beside what it makes
+        return rc
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
