@@ -1753,6 +1753,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'dd_nb.settings.get_device': ('nbs/settings.html#get_device', 'dd_nb/settings.py'),
                                 'dd_nb.settings.settings': ('nbs/settings.html#settings', 'dd_nb/settings.py'),
                                 'dd_nb.settings.shipped': ('nbs/settings.html#shipped', 'dd_nb/settings.py'),
+                                'dd_nb.settings.torch_compile': ('nbs/settings.html#torch_compile', 'dd_nb/settings.py'),
                                 'dd_nb.settings.use_threads': ('nbs/settings.html#use_threads', 'dd_nb/settings.py')},
             'dd_nb.sharing.package': { 'dd_nb.sharing.package.NotebookError': ( 'nbs/sharing/package.html#notebookerror',
                                                                                 'dd_nb/sharing/package.py'),

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
 from .core import ArtifactError, ConfigError, atomic_write, find, generator, override, param, register, validate
-from .settings import can_compile, get_device, settings, use_threads
+from .settings import can_compile, get_device, settings, torch_compile, use_threads
 from .data import check_ipc, load_data
 from .augment import DSA, dsa_for
 from .nets import ConvNet, forward_chunks, make_net
@@ -346,7 +346,7 @@ def seed_list(
     return out
 
 # %% ../nbs/08_judge.ipynb #ec7f7d09
-COMPILE_FROM = 25_000_000  # pixels a student sees in all its training from which on compiling pays on a CPU
+COMPILE_FROM = 16_000_000  # pixels a student sees in all its training from which on compiling pays on a CPU
 
 def _pays(net, data, images: int) -> bool:
     return isinstance(net, ConvNet) and can_compile() and images*data.shape[1]*data.shape[2] >= COMPILE_FROM
@@ -355,7 +355,7 @@ def compiled_once(net, name, ready: dict) -> tuple:
     "A network's weights in the module that was compiled for its kind, and that compiled: once a kind, not once a network."
     if name not in ready:
         net = net.to(memory_format=torch.channels_last)
-        ready[name] = net, torch.compile(net, dynamic=False)
+        ready[name] = net, torch_compile(net)
     else: ready[name][0].load_state_dict(net.state_dict())
     return ready[name]
 

@@ -7,7 +7,9 @@ from dd_nb.compare.sweep import sweep
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
+from dd_nb import judge
 from dd_nb.judge import evaluate
+from dd_nb.settings import can_compile, torch_compile
 
 KW = dict(nets=["convnet:width=8", "mlp:width=8"], epochs=5, progress=False)
 
@@ -42,7 +44,6 @@ def test_a_full_device_halves_the_stack(some, data, alone, monkeypatch):
 
 def test_auto_does_what_pays(some, data, monkeypatch):
     "A few small students are not worth a process; with one core none ever is."
-    from dd_nb import judge
     asked = lambda n, **kw: judge.choose_together([judge.Student(some, data, "convnet", s, judge.get_protocol("quick", **kw), 20, {}) for s in range(n)])[0]
     monkeypatch.setattr(judge, "cores", lambda: 2)
     assert (asked(2, epochs=5), asked(6, epochs=3_000), asked(1, epochs=30_000)) == ("off", "processes", "off")
@@ -51,7 +52,6 @@ def test_auto_does_what_pays(some, data, monkeypatch):
 
 def test_several_gpus_share_the_students(some, data, monkeypatch):
     "Two GPUs that are played by the CPU: each is given a stack of every second student, and rows come back under their own number."
-    from dd_nb import judge
     from dd_nb.compare import workers
     from dd_nb.data import ImageData
     crew = [judge.Student(some, data, "mlp:width=8", s, judge.get_protocol("quick", epochs=4), some.epoch_images, {}) for s in range(5)]
@@ -150,3 +150,17 @@ def test_a_sweep_in_workers(tmp_path):
     grid = dict(methods=["random", "dm"], nets="mlp:width=8", students=2, changes=dict(epochs=3), hyper=dict(dm=dict(steps=3, net="convnet:width=8", batch_real=8)))
     here, beside = (sweep(grid, root=tmp_path/str(n), workers=n, progress=False).table.drop(columns=["seconds", "distil_seconds"]).to_dict("records") for n in (1, 2))
     assert here == beside and len(here) == 4
+
+def test_what_is_compiled_learns_the_same(data, alone, some, monkeypatch):
+    "A student long enough to be compiled ends where one that is not does; students of one network are compiled once; the ninth shape of a session is compiled too."
+    if not can_compile(): pytest.skip("no C++ compiler")
+    torch.compiler.reset()
+    monkeypatch.setattr(judge, "COMPILE_FROM", 1)
+    made = []
+    monkeypatch.setattr(judge, "torch_compile", lambda net: made.append(type(net).__name__) or torch_compile(net))
+    close(evaluate(some, data, seeds=5, together="off", **KW), alone)
+    assert made == ["ConvNet"]
+    graphs = []
+    f = torch_compile(torch.nn.Flatten())
+    for n in range(2, 14): graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"]); f(torch.zeros(n, 2, 2))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] - graphs[0] == 12

@@ -18,6 +18,7 @@ from ..augment import DSA, Draw
 from ..nets import ConvNet, Net, pad28
 from ..distilled import Batch, Distilled
 from ..judge import _pays, batches_of, lesson_loss, logits_for, one_by_one, register_together, taught, test_net, train_by
+from ..settings import torch_compile
 
 # %% ../../nbs/compare/stack.ipynb #53e229bd
 FORM = "auto"  # "grouped" (ConvNets only), "vmap" (any network without dropout), or what fits: grouped for ConvNets
@@ -168,7 +169,7 @@ def train_stack(
     s, K = students[0], len(students)
     stack, dsa = Stacked([t.fresh() for t in students], form), DSA(s.strategy)
     order, aug = ([generator(t.seed, what) for t in students] for what in ("epoch", "student augment"))
-    if compiled if compiled is not None else stack.form == "grouped" and _pays(stack.template, s.data, K*s.images*s.passes): stack.run = torch.compile(stack.run, dynamic=False)
+    if compiled if compiled is not None else stack.form == "grouped" and _pays(stack.template, s.data, K*s.images*s.passes): stack.run = torch_compile(stack.run)
     def loss(b):
         x, y, truth, w = taught_all(s.p, b, dsa, aug, s.data.n_classes, s.teacher)
         return vmap(lambda *each: lesson_loss(s.p, *each), in_dims=(0, 0, 0, None if w is None else 0))(logits_for(s.p, stack, x), y, truth, w).sum()

@@ -12,7 +12,7 @@ from torch import Tensor
 import torch.nn.functional as F
 from fastcore.basics import patch
 from ..core import find, generator, param
-from ..settings import can_compile
+from ..settings import can_compile, torch_compile
 from ..augment import DSA
 from ..nets import make_net, portion
 from .matching import Matching, sees_batch
@@ -64,7 +64,7 @@ def _gradient(forward, params, images, k, size, graph):
 
 def fast_forward(net):
     "The network compiled, in bfloat16 with its weights in float32; for gradients that are not differentiated again."
-    run = torch.compile(net, dynamic=False) if can_compile() else net
+    run = torch_compile(net) if can_compile() else net
     def forward(x):
         with torch.autocast(x.device.type, torch.bfloat16): return run(x.contiguous(memory_format=torch.channels_last)).float()
     return forward

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from fastcore.basics import patch
 from ..core import param
-from ..settings import can_compile, fast_bfloat16
+from ..settings import can_compile, fast_bfloat16, torch_compile
 from ..augment import DSA, dsa_for
 from ..nets import make_net, portion
 from ..distilled import Distilled, Images
@@ -55,7 +55,7 @@ class Twin:
         cpu = next(net.parameters()).device.type == "cpu"
         self.net, self.size = copy.deepcopy(net).to(torch.bfloat16, memory_format=torch.channels_last), size or (None if sees_batch(net) else 32 if cpu else 1024)
         self.look = lambda x: {k: v.float() for k, v in look(self.net, x).items()}
-        self.run = torch.compile(self.look, dynamic=False) if can_compile() else self.look
+        self.run = torch_compile(self.look) if can_compile() else self.look
     @torch.no_grad()
     def follow(self, net):
         for mine, its in zip(self.net.parameters(), net.parameters()): mine.copy_(its)
