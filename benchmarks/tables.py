@@ -81,7 +81,7 @@ def ddoq(t) -> str:
     "Sides and strengths down, (data, IPC) across."
     g = t.groupby(["net", "side", "strength", "data", "ipc"]).accuracy.agg(["mean", "std"])
     cell = ((100*g["mean"]).map("{:.1f}".format) + (100*g["std"]).map(" ± {:.1f}".format).where(g["std"].notna(), "")).unstack(["data", "ipc"]).sort_index(axis=1)
-    order = ["random", "d4m", "ddoq mass", "ddoq sqrt"]
+    order = ["random", "random, decoded", "d4m", "ddoq mass", "ddoq sqrt"]
     cell = cell.loc[sorted(cell.index, key=lambda i: (i[0], i[2], order.index(i[1])))].fillna("")
     cell.columns = [f"{d}, IPC {i}" for d, i in cell.columns]
     cell = cell.reset_index()
@@ -92,7 +92,7 @@ def ddoq_w2(t) -> str:
     t = t.drop_duplicates(["data", "ipc", "side", "distil_seed", "strength"])
     rows = []
     for (d, i), g in t.groupby(["data", "ipc"], sort=False):
-        r, c = g[g.side == "random"], g[g.side != "random"]
+        r, c = g[g.side == "random"], g[~g.side.str.startswith("random")]
         mean = lambda x: "" if not len(x) else f"{x.mean():.3f}"
         rows.append({"data": d, "IPC": i, "random real images, equal weights": mean(r.w2_uniform), "their cells' masses": mean(r.w2_mass), "centroids, equal weights (D4M)": mean(c.w2_uniform), "centroids, masses (DDOQ)": mean(c.w2_mass),
                      "smaller by": "" if not len(c) else f"{100*(1 - c.w2_mass.mean()/c.w2_uniform.mean()):.1f} %"})
@@ -131,8 +131,10 @@ def blocks() -> dict:
     if (RESULTS/"digits_table.csv").exists(): t = csv("digits_table"); out["digits"] = accuracy(t, "digits, 5 seeds") + source(t, "digits_table")
     if (RESULTS/"regression_table.csv").exists():
         r = csv("regression_table")
-        out["regression"] = regression(r[~r.method.str.contains(",")]) + source(r, "regression_table")
-        if r.method.str.contains(",").any(): out["rcig_ablation"] = regression(r[(r.trained_on == "own") & r.method.str.startswith("rcig") & ~r.net.isin(["resnet18", "vgg11", "alexnet"])]) + source(r, "regression_table")
+        plain = r[~r.method.str.contains(",")]
+        out |= {k: regression(t) + source(t, "regression_table") for k, t in (("regression", plain[plain.data != "digits"]), ("regression_digits", plain[plain.data == "digits"])) if len(t)}
+        varied = r[r.method.str.contains(",")][["data", "ipc", "net"]].drop_duplicates()
+        if len(varied): out["rcig_ablation"] = regression(a := r[(r.trained_on == "own") & r.method.str.startswith("rcig")].merge(varied)) + source(a, "regression_table")
     if (RESULTS/"quick_table.csv").exists():
         t = csv("quick_table")
         if "regression" in out: t = pd.concat([t, r[(r.trained_on == "own") & (r.net.isin(t.net) | r.net.str.contains("norm=none")) & r.data.isin(t.data) & ~r.method.str.contains(",")]], ignore_index=True)

@@ -297,9 +297,9 @@ class RCIG(Regression):
     grad_real: int = param(0, 0)         # real images whose dependence on the inner solution is followed; 0: all
     repeats: int = param(1, 1, 100)      # draws of these subsets that are averaged
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(steps=800, net="convnet:width=32,norm=none,init=lecun,activation=softplus60", batch_real=256, lr_img=.03, lr_label=.03, lr_tau=0., lr_end=.05, l2_rate=.05, inner_steps=10, adjoint_steps=10,
+        "quick": {"*": dict(steps=300, net="convnet:width=32,norm=instance,init=lecun,activation=softplus60", batch_real=128, lr_img=.03, lr_label=.03, lr_tau=0., lr_end=.05, l2_rate=.05, inner_steps=10, adjoint_steps=10,
                             pool=8, pool_steps=4, pool_lr=3e-4, student_lr=1e-3, student_steps=1_000, student_warmup=100),
-                  **{d: dict(steps=300, batch_real=128) for d in ("mnist", "fashion_mnist")}, **{d: dict(steps=300, batch_real=128, zca=.1) for d in ("cifar10", "cifar100")},
+                  "digits": dict(steps=800, net="convnet:width=32,norm=none,init=lecun,activation=softplus60", batch_real=256), **{d: dict(steps=400, flip="no") for d in ("mnist", "fashion_mnist")}, **{d: dict(zca=.1) for d in ("cifar10", "cifar100")},
                   **{(d, 10): dict(steps=150, inner_steps=5, adjoint_steps=5) for d in ("mnist", "fashion_mnist", "cifar10")}},
         "paper": {"*": dict(steps=10_000, zca=.1, student_steps=0), ("cifar10", 1): dict(steps=15_000),
                   **{d: dict(zca=0., flip="no") for d in ("mnist", "fashion_mnist", "digits")},
