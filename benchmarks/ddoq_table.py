@@ -1,6 +1,6 @@
 """D4M and DDOQ with the decoder that is trained here: weights, strength and number of centroids, on the same images, beside random real ones with the same labels.
 
-Sides: `random` (random real images, soft labels of the same teacher), `random, decoded` (the same images through encoder and decoder and nothing else: what the autoencoder costs), `d4m` (decoded centroids, all alike), `ddoq mass` and `ddoq sqrt` (the SAME images, each counting by its cell's mass or the root of that). Strength 0 is the plain picture of a centroid, strength 1 a plain sample of the class.
+Sides: `random` (random real images, soft labels of the same teacher), `random, decoded` (the same images through encoder and decoder and nothing else: what the autoencoder costs), `nearest, decoded` (the real images nearest to the centroids, likewise: what it costs that a centroid is a mean), `d4m` (decoded centroids, all alike), `ddoq mass` and `ddoq sqrt` (the SAME images, each counting by its cell's mass or the root of that). Strength 0 is the plain picture of a centroid, strength 1 a plain sample of the class.
 `w2_mass` and `w2_uniform` are distances between each class and its centroids in latent space, with masses and with equal weights (mean over classes; on at most --w2_rows latents a class, the same for both). With one centroid a class the three sides are the same students: they are trained once and written thrice.
 A cell is written when its students are done; what the CSV has is not computed again, and a run that was cut short goes on (--root). Encoder, denoiser and teacher are trained once a data set. Parts can be made side by side (--data, --ipc, --first, --strength), once the networks of a data set are trained; --what train does only that.
 To save time, students of many images may take fewer epochs (--epochs 50:100: a hundred at 50 images a class, as many as the protocol says elsewhere), be narrower (--nets), and distances be measured on fewer latents (--w2_rows); `epochs`, `steps`, `net` and `w2_rows` of every row say so. All sides of a cell are treated alike, and a table has one number of epochs for an IPC of a data set: rows of another are not mixed in.
@@ -18,11 +18,12 @@ from dd_nb.methods.quantize import census, uniform_w2
 from dd_nb.settings import get_device, settings
 
 args = arguments(__doc__, data=dict(default="digits,fashion_mnist,cifar10", help="with commas"), ipc=dict(default="1,10,50"), strength=dict(default="0,.3,.5,.7,1"), seeds=dict(type=int, default=3, help="of quantising, decoding and students"), first=dict(type=int, default=0, help="the first seed, for tables made in parts"),
-                 students=dict(type=int, default=1, help="students a seed"), nets=dict(default="convnet:width=64", help="students, with semicolons"), sides=dict(default="random;random, decoded;d4m;ddoq mass;ddoq sqrt", help="with semicolons"), preset=dict(default="quick"),
+                 students=dict(type=int, default=1, help="students a seed"), nets=dict(default="convnet:width=64", help="students, with semicolons"), sides=dict(default="random;random, decoded;nearest, decoded;d4m;ddoq mass;ddoq sqrt", help="with semicolons"), preset=dict(default="quick"),
                  set=dict(default="", help="hyper-parameters that differ, with semicolons"), epochs=dict(default="", help="of students: 100, or by images a class: 50:100,10:200; else the protocol's"), precision=dict(default="bfloat16", help="of the students"), w2_rows=dict(type=int, default=10_000, help="latents of a class on which distances are measured, at most"),
                  what=dict(default="all", choices=("all", "train", "images"), help="all; only train the networks; only make the images and measure distances"), compile_from=dict(type=int, default=8_000_000, help="pixels a student sees in its training from which on it is compiled; less than the judge's own limit, which is for one student alone"), root=dict(default=None, help="folder of runs; default the setting's"))
 KEY, out = ["data", "side", "strength", "ipc", "net", "distil_seed"], args.out or RESULTS/"ddoq_table.csv"
 QUICK = dict(codec="local:width=8,steps=4,batch=8,unet=16,unet_steps=4,unet_batch=8,portion=2", teacher="mlp", teacher_steps=100, decode_steps=4)
+REAL = ("random", "random, decoded", "nearest, decoded")
 MODES = {"d4m": "uniform", "ddoq mass": "mass", "ddoq sqrt": "sqrt"}
 changes = dict(c.split("=", 1) for c in args.set.split(";") if c) | (QUICK if args.quick else {})
 sets, ipcs, strengths = (["digits"], [1, 4], [0., .5, 1.]) if args.quick else (args.data.split(","), list(map(int, args.ipc.split(","))), list(map(float, args.strength.split(","))))
@@ -63,17 +64,22 @@ class Sides:
         return (*self.made[ipc, s], self.far[ipc])
     def side(self, side, s, ipc):
         "(artifact, seconds it took, distances) of a cell."
-        if side.startswith("random"): return self.random(ipc, side != "random")
+        if side in REAL: return self.real(ipc, side)
         d, seconds, far = self.ddoq(ipc, s)
         return d.weighted(MODES[side]), seconds, far
-    def random(self, ipc, decoded=False):
-        "Random real images with the teacher's labels; cells are those of their latents. `decoded`: through encoder and decoder."
+    def real(self, ipc, side):
+        "Real images with the teacher's labels, counting alike; cells are those of their latents. Decoded ones went through encoder and decoder."
         like, _, _ = self.ddoq(ipc, strengths[0])
-        rows = self.data.sample_index(ipc, generator(self.seed, "random side")).flatten()
+        if side.startswith("nearest"): rows = torch.cat([self.nearest(k, c) for k, c in enumerate(like.latents.detach().cpu().flatten(1).split(ipc))])
+        else: rows = self.data.sample_index(ipc, generator(self.seed, "random side")).flatten()
         d = Quantized(self.data.space, self.data.shape, self.data.classes, ipc, like.recipe | dict(method="random"), latent=like.latent, weight_mode="uniform", soft=True, temperature=like.temperature)
         x = self.data.x_train[rows]
-        with torch.no_grad(): d.latents.copy_(self.codec.encode(x)), d.pixels.copy_((self.codec.decode(d.latents)*255).round() if decoded else x), d.logits.copy_(self.teacher(self.data.space.encode(d.pixels)))
+        with torch.no_grad(): d.latents.copy_(self.codec.encode(x)), d.pixels.copy_((self.codec.decode(d.latents)*255).round() if side.endswith("decoded") else x), d.logits.copy_(self.teacher(self.data.space.encode(d.pixels)))
         return d, 0., distances(self.lat, d, self.seed)
+    def nearest(self, k, centroids):
+        "Rows of the data set whose latents are nearest to the centroids of a class."
+        z = self.lat.of_class(k)
+        return self.data.order[self.data.offsets[k] + torch.cdist(centroids, z[torch.arange(len(z))].cpu()).argmin(1)]
     @property
     def teacher(self):
         if not hasattr(self, "_teacher"): self._teacher = teacher_of(self.m, self.data, root, get_device()).trained().eval()
@@ -86,7 +92,7 @@ class Sides:
 def cells(ipc):
     "(side, strength) of all cells of a size; with one centroid a class all weights are alike, and one side stands for all."
     alike = [x for x in sides if x in MODES][1:] if ipc == 1 else []
-    return [(x, s) for s in strengths for x in sides if x in MODES and x not in alike] + [(x, -1.) for x in sides if x.startswith("random")]
+    return [(x, s) for s in strengths for x in sides if x in MODES and x not in alike] + [(x, -1.) for x in sides if x in REAL]
 
 old = pd.read_csv(out) if out.exists() and not args.quick else pd.DataFrame(columns=[*KEY, "epochs"])
 for ipc in ipcs:

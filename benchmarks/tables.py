@@ -81,7 +81,7 @@ def ddoq(t) -> str:
     "Sides and strengths down, (data, IPC) across."
     g = t.groupby(["net", "side", "strength", "data", "ipc"]).accuracy.agg(["mean", "std"])
     cell = ((100*g["mean"]).map("{:.1f}".format) + (100*g["std"]).map(" ± {:.1f}".format).where(g["std"].notna(), "")).unstack(["data", "ipc"]).sort_index(axis=1)
-    order = ["random", "random, decoded", "d4m", "ddoq mass", "ddoq sqrt"]
+    order = ["random", "random, decoded", "nearest, decoded", "d4m", "ddoq mass", "ddoq sqrt"]
     cell = cell.loc[sorted(cell.index, key=lambda i: (i[0], i[2], order.index(i[1])))].fillna("")
     cell.columns = [f"{d}, IPC {i}" for d, i in cell.columns]
     cell = cell.reset_index()
@@ -92,7 +92,7 @@ def ddoq_w2(t) -> str:
     t = t.drop_duplicates(["data", "ipc", "side", "distil_seed", "strength"])
     rows = []
     for (d, i), g in t.groupby(["data", "ipc"], sort=False):
-        r, c = g[g.side == "random"], g[~g.side.str.startswith("random")]
+        r, c = g[g.side == "random"], g[g.strength >= 0]
         mean = lambda x: "" if not len(x) else f"{x.mean():.3f}"
         rows.append({"data": d, "IPC": i, "random real images, equal weights": mean(r.w2_uniform), "their cells' masses": mean(r.w2_mass), "centroids, equal weights (D4M)": mean(c.w2_uniform), "centroids, masses (DDOQ)": mean(c.w2_mass),
                      "smaller by": "" if not len(c) else f"{100*(1 - c.w2_mass.mean()/c.w2_uniform.mean()):.1f} %"})
