@@ -1,13 +1,14 @@
 """RCIG: seconds and peak memory of one meta-gradient beside naive ways to the same gradient (explicit Jacobians; differentiating through the inner gradient descent), each with its error against float64,
 and how a whole outer step grows with width, IPC, pool and solver steps (`--growth`). Every row is a process of its own, so that peaks are its own; one that needs more than --limit GB is stopped and says so.
 
-With large blocks given back at once (MALLOC_MMAP_THRESHOLD_), peaks are of what is alive and not of what the allocator keeps."""
-import json, os, subprocess, sys, time
+A row is written when it is done; the reference of a size is computed once. With large blocks given back at once (MALLOC_MMAP_THRESHOLD_), peaks are of what is alive and not of what the allocator keeps."""
+import json, os, subprocess, sys, tempfile, time
+from pathlib import Path
 import torch
 import torch.nn.functional as F
 from common import arguments, peak_mb, reset_peak, stamp, write
 
-args = arguments(__doc__, data=dict(default="cifar10"), limit=dict(type=float, default=10., help="GB of memory a row may take"), repeats=dict(type=int, default=3), growth=dict(action="store_true"), one=dict(default="", help="internal"))
+args = arguments(__doc__, data=dict(default="cifar10"), limit=dict(type=float, default=10., help="GB of memory a row may take"), repeats=dict(type=int, default=3), growth=dict(action="store_true"), one=dict(default="", help="internal"), reference=dict(type=Path, help="internal"))
 LAM, CONV = .05, "convnet:norm=none,init=lecun,activation=softplus60,width="
 
 def problem(width, ipc, real, double=False):
@@ -67,7 +68,8 @@ SIDES = dict(ours=ours, explicit=explicit, unrolled=unrolled)
 
 def gradient(side, width, ipc, real, steps):
     import resource
-    want = ours(*problem(width, ipc, real, double=True), steps=60, tol=1e-12)
+    if not args.reference.exists(): torch.save(ours(*problem(width, ipc, real, double=True), steps=60, tol=1e-12), args.reference)
+    want = torch.load(args.reference)
     p = problem(width, ipc, real)
     device = p[1].device
     SIDES["ours"](*p, steps=1)                                     # threads and kernels are there before the count begins
@@ -107,11 +109,11 @@ else:
     name, sizes = "rcig_speed", [(16, 1, 64), (32, 1, 128), (64, 1, 128), (32, 10, 128), (128, 10, 128)]
     sides = [("ours", 6), ("ours", 20), ("explicit", 0), ("unrolled", 10), ("unrolled", 40)]
     todo = [dict(side=side, width=w, ipc=i, real=r, steps=k) for w, i, r in (sizes[:1] if args.quick else sizes) for side, k in sides]
-rows = []
+rows, folder = [], tempfile.TemporaryDirectory()
 for what in todo:
-    p = subprocess.run([sys.executable, __file__, "--data", args.data, "--limit", str(args.limit), "--repeats", str(1 if args.quick else args.repeats), *(["--growth"] if args.growth else []), "--one", json.dumps(what)],
+    reference = Path(folder.name)/f"{what['width']} {what['ipc']} {what.get('real')}.pt"
+    p = subprocess.run([sys.executable, __file__, "--data", args.data, "--limit", str(args.limit), "--repeats", str(1 if args.quick else args.repeats), *(["--growth"] if args.growth else []), "--reference", str(reference), "--one", json.dumps(what)],
                        capture_output=True, text=True, env=os.environ | dict(MALLOC_MMAP_THRESHOLD_="65536"))
     if p.returncode and not (p.returncode < 0 or "alloc" in p.stderr.lower() or "memory" in p.stderr.lower()): sys.exit(p.stderr)
     rows.append(what | (dict(note=f"more than {args.limit:g} GB") if p.returncode else json.loads(p.stdout) | dict(note="")) | dict(data=args.data, seed=0, **stamp()))
-    print(rows[-1], flush=True)
-write(rows, name, args)
+    write(rows, name, args)

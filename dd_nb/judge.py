@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['STUDENTS', 'PROTOCOLS', 'COMPILE_FROM', 'TRIAL', 'TOGETHER', 'PROCESSES_FROM', 'Protocol', 'get_protocol',
-           'save_protocol', 'load_protocol', 'learning_rate', 'soft_cross_entropy', 'squared_error', 'mixed',
-           'with_mirror', 'batches_of', 'taught', 'lesson_loss', 'train_by', 'logits_for', 'train_student', 'test_net',
-           'for_artifact', 'brings_rate', 'fit_data', 'resolve', 'seed_list', 'compiled_once', 'held_out', 'WholeSet',
-           'Steps', 'whole_source', 'Teacher', 'Student', 'register_together', 'one_by_one', 'net_flops', 'work',
-           'cores', 'choose_together', 'Judged', 'evaluate_iter', 'evaluate', 'collect', 'bounds_iter', 'bounds',
-           'summarize']
+           'save_protocol', 'load_protocol', 'learning_rate', 'soft_cross_entropy', 'centred_labels', 'squared_error',
+           'mixed', 'with_mirror', 'batches_of', 'taught', 'lesson_loss', 'train_by', 'logits_for', 'train_student',
+           'test_net', 'for_artifact', 'brings_rate', 'fit_data', 'resolve', 'seed_list', 'compiled_once', 'held_out',
+           'WholeSet', 'Steps', 'whole_source', 'Teacher', 'Student', 'register_together', 'one_by_one', 'net_flops',
+           'work', 'cores', 'choose_together', 'Judged', 'evaluate_iter', 'evaluate', 'collect', 'bounds_iter',
+           'bounds', 'interval', 'by_set', 'summarize']
 
 # %% ../nbs/08_judge.ipynb #13d7dec1
 import hashlib, importlib, json, os, pkgutil, time
@@ -89,12 +89,15 @@ def get_protocol(
     protocol="quick",  # name, Protocol, or a file that `save_protocol` wrote
     **changes,         # fields that differ
 ) -> Protocol:
-    "A protocol by name, with changes; a changed one is renamed so that tables do not mix it up."
+    "A protocol by name, with changes. A changed one gets a name that says how (`quick*` and a hash), so that tables do not mix two; what is named holds for every network."
     if isinstance(protocol, Protocol): p = protocol
     else: p = load_protocol(protocol) if str(protocol).endswith(".json") else find(PROTOCOLS, protocol, "protocol", "Or a file of one: NAME.json.")
     if not changes: return p
-    q = override(p, **({"rates": ()} if "lr" in changes else {}), **changes)     # a rate that is named is not searched
-    return q if q == p or "name" in changes else replace(q, name=f"{p.name}*")
+    exceptions = {} if "per_net" in changes else {"per_net": tuple((n, {k: v for k, v in d.items() if k not in changes}) for n, d in p.per_net)}
+    q = override(p, **({"rates": ()} if "lr" in changes and "rates" not in changes else {}), **exceptions, **changes)     # a rate that is named is not searched
+    if q == p or "name" in changes: return q
+    what = {k: v for k, v in asdict(q).items() if k != "name"}
+    return replace(q, name=f"{p.name.partition('*')[0]}*{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]}")
 
 # %% ../nbs/08_judge.ipynb #aa691b27
 def save_protocol(
@@ -147,9 +150,11 @@ def soft_cross_entropy(
     "Cross-entropy with hard or soft labels, weighted by image."
     return _weighted(F.cross_entropy(logits, labels, reduction="none"), weights)
 
+def centred_labels(y: Tensor, n_classes: int) -> Tensor: "Class numbers as regression targets: 1 - 1/C, and -1/C elsewhere."; return F.one_hot(y, n_classes) - 1/n_classes
+
 def squared_error(logits: Tensor, labels: Tensor, weights=None) -> Tensor:
     "Half the squared distance to labels that are regression targets, by class, weighted by image."
-    y = labels if labels.is_floating_point() else F.one_hot(labels, logits.shape[1]) - 1/logits.shape[1]
+    y = labels if labels.is_floating_point() else centred_labels(labels, logits.shape[1])
     return _weighted((logits - y).square().mean(1)/2, weights)
 
 def _weighted(loss, weights):
@@ -202,6 +207,7 @@ def taught(
     x, y, w = dsa(b.images.detach(), generator), b.labels.detach(), b.weights
     truth = y.argmax(1) if y.is_floating_point() else y
     if p.labels != "own": y = truth
+    if p.loss == "mse" and not y.is_floating_point(): y = centred_labels(y, n_classes)         # before they are mixed
     says = lambda x: teacher(x) if p.loss == "mse" else F.softmax(teacher(x)/p.temperature, 1)
     if p.labels == "stored teacher": y = says(b.images.detach())
     x, y, truth, *w = mixed(x, p.mix, n_classes, generator, y, truth, *([] if w is None else [w]))
@@ -214,13 +220,14 @@ def lesson_loss(
     y: Tensor,         # what to say
     truth: Tensor,     # class numbers, or shares of them
     weights=None,      # B
+    soft=None,         # whether labels were soft before they were mixed; default as `y` is
 ) -> Tensor:
     "How far the student is from what it was told."
-    led = "teacher" in p.labels
-    T = p.temperature if led or p.labels == "own" and y.is_floating_point() and p.loss != "mse" else 1.
+    led, soft = "teacher" in p.labels, y.is_floating_point() if soft is None else soft
+    T = p.temperature if (led or soft and p.labels == "own") and p.loss != "mse" else 1.
     loss = squared_error(logits, y, weights) if p.loss == "mse" else soft_cross_entropy(logits/T, y, weights)
     if p.loss == "kl" and y.is_floating_point(): loss = loss + _weighted(torch.xlogy(y, y).sum(1), weights)
-    if p.squared: loss = loss*T**2
+    if p.squared: loss = loss*T**2                                          # the T that was used: 1 for squared error and for hard labels
     return loss + p.truth*soft_cross_entropy(logits, truth, weights) if led and p.truth else loss
 
 # %% ../nbs/08_judge.ipynb #e380e4ce
@@ -237,7 +244,7 @@ def train_by(
     def adjust(opt, rate, at, of):
         now = learning_rate(p, at, of)
         if now != rate:
-            if p.compat: opt = _optimizer(p, net, now)
+            if p.compat and p.schedule == "step" and now < rate: opt = _optimizer(p, net, now)      # the release's drop
             for g in opt.param_groups: g["lr"] = now
         return opt, now
     for epoch in range(epochs):
@@ -272,7 +279,7 @@ def train_student(
     def loss(b):
         x, y, truth, w = taught(p, b, dsa, aug, net.n_classes, teacher)
         if forward is not None: x = x.contiguous(memory_format=torch.channels_last)
-        return lesson_loss(p, logits_for(p, net if forward is None else forward, x), y, truth, w)
+        return lesson_loss(p, logits_for(p, net if forward is None else forward, x), y, truth, w, b.labels.is_floating_point())
     yield from train_by(p, net, lambda: batches_of(source, p, rng), loss, epochs)
 
 # %% ../nbs/08_judge.ipynb #73bd6c20
@@ -301,7 +308,7 @@ def for_artifact(
     loss = own.pop("loss", "ce")
     loss = loss if p.labels == "own" else "ce"
     if p.student == "own": p = override(p, **{k: v for k, v in own.items() if k not in asked})
-    if lr := distilled.recipe.get("student_lr"): p = replace(p, lr=float(lr))
+    if p.student == "own" and "lr" not in asked and (lr := distilled.recipe.get("student_lr")): p = replace(p, lr=float(lr))
     if brings_rate(p, distilled, asked) and "rates" not in asked: p = replace(p, rates=())      # what it brings is not searched
     if p.loss == "kl" and p.labels == "own" and loss == "mse":
         raise ConfigError("loss = 'kl' wants labels that are probabilities; this artifact's are regression targets. Expected loss = 'auto' or 'mse', or labels = 'hard' or 'teacher'")
@@ -309,7 +316,7 @@ def for_artifact(
 
 def brings_rate(p: Protocol, distilled: Distilled, asked=()) -> bool:
     "Whether the learning rate is the artifact's."
-    return bool(distilled.recipe.get("student_lr")) or p.student == "own" and "lr" not in asked and "lr" in (distilled.recipe.get("student") or {})
+    return p.student == "own" and "lr" not in asked and bool(distilled.recipe.get("student_lr") or "lr" in (distilled.recipe.get("student") or {}))
 
 # %% ../nbs/08_judge.ipynb #17287885
 def fit_data(
@@ -401,11 +408,12 @@ def whole_source(
 def _said(p):
     "The protocol as the cache's key; fields that came later count where they say something, so that older caches stay good."
     later, plain = ("loss", "steps", "warmup", "floor", "student", "teacher", "teachers", "temperature", "squared", "truth", "mix", "mirror", "rates", "held_out"), Protocol()
-    return {k: v for k, v in asdict(p).items() if k not in later or v != getattr(plain, k)}
+    mended = {} if p.mix == "none" else dict(lessons=2)                    # mixed hard labels were softened once
+    return {k: v for k, v in asdict(p).items() if k not in later or v != getattr(plain, k)} | mended
 
 def _key(kind, data, net, seed, p, **more) -> str:
     "A name for what never changes once it is computed."
-    what = dict(kind=kind, data=data.name, space=data.space.to_dict(), fingerprint=data.fingerprint, net=net, seed=seed, protocol=_said(p), **more)
+    what = dict(kind=kind, data=data.name, space=data.space.to_dict(), fingerprint=data.fingerprint, augment=dsa_for(data), net=net, seed=seed, protocol=_said(p), **more)
     return f"{kind}-{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]}"
 
 class Teacher:
@@ -663,17 +671,17 @@ def bounds_iter(
     return _bounds(data, ipc, jobs, p, Path(root or settings().runs), together)
 
 def _bounds(data, ipc, jobs, p, root, together):
-    kept, todo = 0, []                                                  # todo: which of `jobs`, its file, its student
+    kept, todo, tested = 0, [], replace(data, x_train=data.x_test, y_train=data.y_test).fingerprint      # todo: which of `jobs`, its file, its student
     for i, (kind, net, seed) in enumerate(jobs):
         q = p if kind == "random" else replace(p, labels="own", loss="auto" if p.loss == "kl" else p.loss, truth=0.)      # the whole set has labels of its own
         n = ipc if kind == "random" else 0
-        file = root/"bounds"/f"{_key(kind, data, net, seed, q, ipc=n)}.json"
+        file = root/"bounds"/f"{_key(kind, data, net, seed, q, ipc=n, test=tested)}.json"
         if (row := _read(file)) is not None:
             kept += 1
             yield Judged(net, seed, 1, 1, kept/len(jobs), row, i)
             continue
         if q.rates:                                                     # the choice is every seed's, and kept like a bound
-            at = root/"bounds"/f"{_key(f'{kind}-rate', data, net, TRIAL, q, ipc=n)}.json"
+            at = root/"bounds"/f"{_key(f'{kind}-rate', data, net, TRIAL, q, ipc=n)}.json"          # no test image has a say in it
             if (rate := _read(at)) is None:
                 _, t, epochs, images = _source(kind, data, ipc, TRIAL, q)
                 t = yield from _chosen(lambda part: _source(kind, part, ipc, TRIAL, q)[0], data, [net], t, images, epochs, root, together)
@@ -709,14 +717,34 @@ def bounds(data, ipc=1, nets=("convnet",), seeds=3, protocol="quick", progress=T
     return collect(bounds_iter(data, ipc, nets, seeds, protocol, **kwargs), progress)
 
 # %% ../nbs/08_judge.ipynb #03e0aee0
+def interval(
+    values,  # numbers, NaN left out
+) -> tuple:  # mean, half the 95 % interval of it (Student's t; NaN for fewer than two)
+    "A mean with what chance leaves open."
+    from scipy.stats import t
+    v = torch.as_tensor(list(values), dtype=torch.float64)
+    v = v[~v.isnan()]
+    return float(v.mean()), float(t.ppf(.975, len(v) - 1)*v.std()/len(v)**.5) if len(v) > 1 else float("nan")
+
+def by_set(
+    part,  # DataFrame of students that were trained alike
+):         # Series: the mean of each distilled set where there are several, else each student
+    "The independent draws among some students."
+    several = "distil_seed" in part and part.distil_seed.nunique() > 1
+    return part.groupby("distil_seed").accuracy.mean() if several else part.accuracy
+
 def summarize(
     table,                                   # DataFrame from `evaluate` or `bounds`, or several concatenated
     by=("artifact", "method", "data", "ipc", "net", "protocol"),
-):                                           # DataFrame: mean, std (sample), ci95 (half width), n, seconds, bytes, epoch_images
+):                                           # DataFrame: mean, std (sample, of all students), n (students), ci95 (half width), seconds, bytes, epoch_images; with a column `distil_seed` also sets and std_sets
     "Accuracy by artifact and network, with 95 % intervals, and both costs: bytes stored, images shown in an epoch."
-    from scipy.stats import t
     g = table.groupby([c for c in by if c in table], sort=False, dropna=False)
     out = g.accuracy.agg(mean="mean", std="std", n="count")
-    out["ci95"] = t.ppf(.975, (out.n - 1).clip(lower=1))*out["std"]/out.n**.5
+    draws = {k: by_set(part) for k, part in g}
+    both = [interval(d) for d in draws.values()]
+    out["mean"], out["ci95"] = [m for m, _ in both], [h for _, h in both]
+    if "distil_seed" in table:
+        out["sets"] = g.distil_seed.nunique().clip(lower=1)
+        out["std_sets"] = [d.std() if n > 1 else float("nan") for d, n in zip(draws.values(), out.sets)]
     costs = {k: (k, how) for k, how in (("seconds", "mean"), ("bytes", "first"), ("epoch_images", "first")) if k in table}     # older tables lack the last
     return out.join(g.agg(**costs)).reset_index()

@@ -98,7 +98,7 @@ def taught_all(
     K, n = b.images.shape[:2]
     truth = b.labels.argmax(-1) if b.labels.is_floating_point() else b.labels
     x = dsa.apply(b.images.detach().flatten(0, 1), draw_all(dsa, rngs, n)).unflatten(0, (K, n))
-    return x, (b.labels if p.labels == "own" else truth).detach(), truth, b.weights
+    return x, (b.labels if p.labels == "own" else truth).detach(), truth, b.weights                 # class numbers stay such: without mixing the loss centres them
 
 def batches_of_all(
     students: list,
@@ -172,7 +172,7 @@ def train_stack(
     if compiled if compiled is not None else stack.form == "grouped" and _pays(stack.template, s.data, K*s.images*s.passes): stack.run = torch_compile(stack.run)
     def loss(b):
         x, y, truth, w = taught_all(s.p, b, dsa, aug, s.data.n_classes, s.teacher)
-        return vmap(lambda *each: lesson_loss(s.p, *each), in_dims=(0, 0, 0, None if w is None else 0))(logits_for(s.p, stack, x), y, truth, w).sum()
+        return vmap(lambda *each: lesson_loss(s.p, *each, soft=b.labels.is_floating_point()), in_dims=(0, 0, 0, None if w is None else 0))(logits_for(s.p, stack, x), y, truth, w).sum()
     for epoch, total, steps in train_by(s.p, stack, lambda: batches_of_all(students, order), loss, s.passes): yield epoch, total, steps, stack
 
 # %% ../../nbs/compare/stack.ipynb #e4034589

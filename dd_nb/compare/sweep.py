@@ -10,7 +10,7 @@ __all__ = ['EXECUTORS', 'ABOUT', 'Grid', 'read_grid', 'as_grid', 'Cell', 'cells'
 # %% ../../nbs/compare/sweep.ipynb #6639c801
 import hashlib, itertools, json, os, re, shutil, tempfile, traceback
 from collections import deque
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Iterator
@@ -23,7 +23,7 @@ from ..nets import make_net
 from ..distilled import Distilled
 from ..store import Run, run_name
 from ..loop import distill_iter, gentle_interrupt, get_method, method_config, run_config
-from ..judge import choose_together, evaluate_iter, get_protocol, seed_list
+from ..judge import PROTOCOLS, Protocol, choose_together, evaluate_iter, get_protocol, seed_list
 from .workers import Pool
 
 # %% ../../nbs/compare/sweep.ipynb #69a3492c
@@ -126,10 +126,9 @@ def planned_run(
 
 # %% ../../nbs/compare/sweep.ipynb #3ba8b569
 def sweep_protocol(g: Grid) -> dict:
-    "The protocol as arguments of `evaluate`; one that was changed gets a name that says how, so that a table never mixes two."
-    if not g.changes: get_protocol(g.protocol); return dict(protocol=g.protocol)
-    name = get_protocol(g.protocol, **g.changes).name + hashlib.sha256(json.dumps(g.changes, sort_keys=True, default=str).encode()).hexdigest()[:6]
-    return dict(protocol=g.protocol, name=name) | g.changes
+    "The protocol as arguments of `evaluate`, with the name that rows will bear."
+    p, own = get_protocol(g.protocol, **g.changes), not isinstance(g.protocol, str) or g.protocol not in PROTOCOLS
+    return dict(protocol=asdict(get_protocol(g.protocol)) if own else g.protocol, name=p.name) | g.changes      # a file goes along by its content: another machine may not have it
 
 def check_grid(g: Grid):
     "Refuse what is misspelt or out of range, before time is spent."
@@ -149,6 +148,7 @@ def distil_task(cell: dict, root: str, device=None) -> Iterator[dict]:
 
 def judge_task(artifact: str, data: str, name: str, net: str, seeds: list, how: dict, root: str, device=None, together: str="auto") -> Iterator[dict]:
     "Judge an artifact's file on a network: yields {done}, and a {row} for each student."
+    if isinstance(how.get("protocol"), dict): how = how | dict(protocol=Protocol(**how["protocol"]))
     for e in evaluate_iter(Distilled.load(artifact), _data(data), net, seeds, device=device, root=root, together=together, **how):
         yield dict(row=e.row | dict(artifact=name)) if e.row else dict(done=e.done)
 
@@ -259,8 +259,8 @@ class Sweep:
         self.have = {} if have is None else rows_of(have)
         self.grid, self.root, self.plan, self.rows, self.failures, self.runs, self.share = grid, Path(root), cells(grid), {}, {}, {}, {}
         self.how = sweep_protocol(grid)
-        self.protocol = self.how.get("name", grid.protocol if isinstance(grid.protocol, str) else grid.protocol.name)      # as rows name it
-        what = {f.name: getattr(grid, f.name) for f in fields(Grid)}
+        self.protocol = self.how["name"]                                # as rows name it
+        what = {f.name: getattr(grid, f.name) for f in fields(Grid)} | dict(protocol=self.how["protocol"])
         self.folder = self.root/"sweeps"/hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:10]
         self.total = len(self.plan)*(1 + len(grid.nets))
         atomic_write(self.folder/"grid.json", json.dumps(what, indent=1, default=str), "a sweep")
