@@ -24,7 +24,7 @@ from .distilled import Distilled
 from .store import Run, load_run, runs
 from .loop import distill_iter, estimate, get_method, list_methods, method_config, run_config
 from .views.panel import PANELS, picture, plot_widget
-from .judge import PROTOCOLS, bounds_iter, evaluate_iter, summarize
+from .judge import PROTOCOLS, bounds_iter, evaluate_iter, summarize, with_bounds
 
 # %% ../nbs/10_explorer.ipynb #3b8547fa
 class Background:
@@ -102,7 +102,7 @@ def status_line(text: str, kind: str="info") -> str:
 def result_table(table, bounds=None) -> str:
     "HTML of the summary: accuracy with interval by network, both bounds beside it."
     import pandas as pd
-    s = summarize(pd.concat([t for t in (table, bounds) if t is not None and len(t)]))
+    s = summarize(with_bounds(table, bounds))
     ci = s.ci95.map(lambda v: "" if v != v else f" ± {100*v:.1f}")
     shown = s.get("epoch_images", pd.Series(index=s.index, dtype=float)).map(lambda v: "" if v != v else f"{v:,.0f}")     # evaluations kept from before do not say
     out = pd.DataFrame({"trained on": s.artifact, "network": s.net, "accuracy, %": (100*s["mean"]).map("{:.1f}".format) + ci, "students": s.n,

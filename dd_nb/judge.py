@@ -9,7 +9,7 @@ __all__ = ['STUDENTS', 'PROTOCOLS', 'COMPILE_FROM', 'TRIAL', 'TOGETHER', 'PROCES
            'test_net', 'for_artifact', 'brings_rate', 'fit_data', 'resolve', 'seed_list', 'compiled_once', 'held_out',
            'WholeSet', 'Steps', 'whole_source', 'Teacher', 'Student', 'register_together', 'one_by_one', 'net_flops',
            'work', 'cores', 'choose_together', 'Judged', 'evaluate_iter', 'evaluate', 'collect', 'bounds_iter',
-           'bounds', 'interval', 'by_set', 'summarize']
+           'bounds', 'interval', 'by_set', 'with_bounds', 'summarize']
 
 # %% ../nbs/08_judge.ipynb #13d7dec1
 import hashlib, importlib, json, os, pkgutil, time
@@ -732,6 +732,19 @@ def by_set(
     "The independent draws among some students."
     several = "distil_seed" in part and part.distil_seed.nunique() > 1
     return part.groupby("distil_seed").accuracy.mean() if several else part.accuracy
+
+def with_bounds(
+    table,   # DataFrame from `evaluate`, or None
+    bounds,  # DataFrame from `bounds`, or None
+):           # DataFrame
+    "Both as one table. Bounds are named by their budget where there are several, or where an artifact bears their name."
+    import pandas as pd
+    parts = [t for t in (table, bounds) if t is not None and len(t)]
+    if len(parts) == 2 and "artifact" in table:
+        low = bounds.method == "random"
+        plain = bounds[low].ipc.nunique() < 2 and not set(bounds.artifact) & set(table.artifact)
+        if not plain: parts[1] = bounds.assign(artifact=[f"{m} (bound{f', IPC {i:g}' if m == 'random' else ''})" for m, i in zip(bounds.method, bounds.ipc)])
+    return pd.concat(parts, ignore_index=True)
 
 def summarize(
     table,                                   # DataFrame from `evaluate` or `bounds`, or several concatenated

@@ -55,6 +55,7 @@ def published(
         hit = t[name].map(lambda v: fnmatch(v.lower(), value.lower())) | t[other].map(lambda v: fnmatch(v.lower(), value.lower()))
         if not hit.any() and not set(value) & set("*?["): find({v: 1 for v in sorted({*_all(name), *_all(other)})}, value, f"published {name}")
         t = t[hit]
+    if isinstance(ipc, str) and ipc != "full": raise ConfigError(f"ipc = {ipc!r}; expected a number, several, or 'full'")
     if ipc == "full": t = t[t.ipc.isna()]
     elif ipc is not None: t = t[t.ipc.isin([ipc] if isinstance(ipc, (int, float)) else list(ipc))]
     return t.reset_index(drop=True)
@@ -86,13 +87,14 @@ def _differences(row, s) -> list:
         if want == "?": why.append(f"{k.replace('_', ' ')} of the published figure not known")
         elif have is None: why.append(f"the table does not say {k.replace('_', ' ')} (published: {say(want)})")
         elif (int(have) not in (int(want), int(want) + 1)) if k == "epochs" else have != want: why.append(f"{say(have if k != 'epochs' else int(have))}, published {say(want)}")
+    if "*" in str(name := row.get("protocol", "")): why.append(f"protocol {name}, changed by hand: batch, schedule or decay may be other ones")
     preset = row.get("preset")
     if s["method"] not in ("random", "whole", "herding", "kcenter") and preset != "paper": why.append(f"distilled by {f'preset {preset}' if isinstance(preset, str) else 'a preset that the table does not name'}, not by paper")
     return why
 
 def beside(
     table,   # DataFrame from `evaluate`, `bounds` or `fair_table`
-):           # DataFrame: a row a group of students, with columns published, published_std, source, and why (empty where the setting is the same)
+):           # DataFrame: a row a group of students, with columns published and published_std (same setting only), other (the nearest figure of another setting), source of either, and why (empty where the setting is the same)
     "Measured figures with published ones of the same setting, or the reason why there is none."
     import pandas as pd
     t, figures = fair_table(table) if "seed" in table else table, published()
@@ -100,7 +102,7 @@ def beside(
     return pd.DataFrame([dict(r) | _beside(dict(r), figures) for r in t.to_dict("records")])
 
 def _beside(row, figures) -> dict:
-    none = lambda why: dict(published=float("nan"), published_std=float("nan"), source="", why=why)
+    none = lambda why, other=float("nan"), source="": dict(published=float("nan"), published_std=float("nan"), other=other, source=source, why=why)
     method, whole = "haba" if row["method"] == "haba + mtt" else row["method"], row["method"] == "whole"      # HaBa's figures are with MTT
     f = figures[(figures.method == method) & (figures.data == row["data"])]
     if not len(f): return none(f"no figure on file for {row['method']} on {row['data']}")
@@ -113,5 +115,5 @@ def _beside(row, figures) -> dict:
     best = min(range(len(why)), key=lambda i: len(why[i]))
     r = h.iloc[best]
     spread = f" ± {r['std']:.1%}" if r["std"] == r["std"] else ""
-    if why[best]: return none(f"{r.accuracy:.1%}{spread} is published in another setting: {'; '.join(why[best])}")
-    return dict(published=r.accuracy, published_std=r["std"], source=r.source, why="")
+    if why[best]: return none(f"{r.accuracy:.1%}{spread} is published in another setting: {'; '.join(why[best])}", r.accuracy, r.source)
+    return dict(published=r.accuracy, published_std=r["std"], other=float("nan"), source=r.source, why="")
