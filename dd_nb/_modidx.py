@@ -246,6 +246,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'dd_nb.compare.foreign._images': ('nbs/compare/foreign.html#_images', 'dd_nb/compare/foreign.py'),
                                        'dd_nb.compare.foreign._into_folder': ( 'nbs/compare/foreign.html#_into_folder',
                                                                                'dd_nb/compare/foreign.py'),
+                                       'dd_nb.compare.foreign._label_lines': ( 'nbs/compare/foreign.html#_label_lines',
+                                                                               'dd_nb/compare/foreign.py'),
                                        'dd_nb.compare.foreign._note': ('nbs/compare/foreign.html#_note', 'dd_nb/compare/foreign.py'),
                                        'dd_nb.compare.foreign._numbers': ('nbs/compare/foreign.html#_numbers', 'dd_nb/compare/foreign.py'),
                                        'dd_nb.compare.foreign._pair': ('nbs/compare/foreign.html#_pair', 'dd_nb/compare/foreign.py'),

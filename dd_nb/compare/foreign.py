@@ -147,10 +147,21 @@ def _picture(file, data) -> Tensor:
     return torch.from_numpy(x.reshape(*x.shape[:2], -1).copy()).permute(2, 0, 1)
 
 # %% ../../nbs/compare/foreign.ipynb #b3d7c095
+def _label_lines(file) -> dict:
+    "Learned labels by picture, from a table of a header and a line a picture."
+    out, n = {}, 0
+    for i, r in enumerate(csv.reader(file.read_text().splitlines())):
+        if i == 0: n = len(r) - 1
+        if i == 0 or not r: continue
+        try: out[r[0]] = [float(v) for v in r[1:]]
+        except ValueError: raise ArtifactError(f"{file}, line {i + 1}: {r[1:]} are not all numbers; expected class/picture and {n} labels") from None
+        if len(r) != n + 1: raise ArtifactError(f"{file}, line {i + 1}: {len(r) - 1} labels; expected class/picture and {n} labels, as the first line has")
+    return out
+
 def _read_folder(folder, data):
     "images, labels and layout of class folders of pictures."
     soft, images, labels = folder/"labels.csv", [], []
-    said = {r[0]: [float(v) for v in r[1:]] for r in csv.reader(soft.read_text().splitlines()[1:])} if soft.is_file() else None
+    said = _label_lines(soft) if soft.is_file() else None
     for sub, k in _class_folders(folder, data).items():
         for f in sorted(f for f in sub.iterdir() if f.suffix.lower() in PICTURES):
             key = f"{sub.name}/{f.name}"
@@ -218,13 +229,13 @@ def _as_labels(y, n, C, kind, path) -> tuple:
     "(class numbers or None, soft labels or None, whether these are regression targets)."
     y = y.squeeze(-1) if y.dim() == 2 and y.shape[1] == 1 else y
     if y.shape not in ((n,), (n, C)): raise ArtifactError(f"{path}: {n} images of {C} classes, but labels of shape {tuple(y.shape)}; expected ({n},) or ({n}, {C})")
+    if kind not in (None, "targets", "logits", "probabilities", "order"): raise ConfigError(f"labels = {kind!r}; expected targets, logits or probabilities for learned ones, order for none")
     if y.dim() == 1: return _class_numbers(y, C, path), None, False
     y = y.float()
     shares = bool((y >= 0).all()) and torch.allclose(y.sum(1), torch.ones(n), atol=1e-4)
     if kind is None and not shares:
         raise ArtifactError(f"{path}: learned labels run from {float(y.min()):.2f} to {float(y.max()):.2f} and are no probabilities. Say labels=\"targets\" if students learned them by squared error "
             "(RCIG, FRePo, KIP), labels=\"logits\" if by cross-entropy after a softmax (DATM)")
-    if kind not in (None, "targets", "logits", "probabilities"): raise ConfigError(f"labels = {kind!r}; expected targets, logits or probabilities")
     if kind == "probabilities" and not shares:
         raise ArtifactError(f"{path}: labels=\"probabilities\" was said, but rows sum to {float(y.sum(1).min()):.2f} .. {float(y.sum(1).max()):.2f}")
     if kind in (None, "probabilities") and bool(((y == 0) | (y == 1)).all()): return y.argmax(1), None, False
@@ -242,9 +253,9 @@ def _by_class(x, hard, soft, C, path):
     return x[order], None if soft is None else soft[order]
 
 # %% ../../nbs/compare/foreign.ipynb #17c32406
-def _frepo_steps(n): return next((s for m, s in ((10, 1_000), (100, 2_000), (200, 20_000), (500, 5_000), (1_000, 10_000)) if n <= m), 40_000)
+def _frepo_steps(n: int) -> int: "Steps of a student of n images (table in FRePo's paper: by images stored, not monotone)."; return next((s for m, s in ((10, 1_000), (100, 2_000), (200, 20_000), (500, 5_000), (1_000, 10_000)) if n <= m), 40_000)
 _regression = lambda lr, batch, steps, augment="auto", **more: dict(more, loss="mse", optimizer="adam", lr=lr, weight_decay=0., batch=batch, steps=steps, warmup=500, schedule="cosine", floor=.01, augment=augment)
-STUDENTS_OF = dict(  # how they train students, by number of images
+STUDENTS_OF = dict(  # how their releases' evaluation trains students, by number of images (RCIG: Adam 1e-4; FRePo: Adam 3e-4, 500 images a step; both 500 steps of warm-up and a cosine to a hundredth)
     rcig=lambda n, data: _regression(1e-4, 256, 1_000 if n == 10 else 2_000, "none", mirror=data.flip and n <= 1_000),
     frepo=lambda n, data: _regression(3e-4, 500, _frepo_steps(n)))
 
@@ -368,7 +379,8 @@ def load_foreign(
         raise ArtifactError(f"these files have different layouts: {', '.join(p.name + ' ' + q[2]['layout'] for p, q in zip(paths, parts))}")
     own, rate = more.get("said", {}), _student_lr(lr, more, where)
     space = space if space is not None else own.get("space")
-    recipe = dict(method=method or f"foreign ({more['layout']})", data=data.name, file=where.name) | own.get("recipe", {}) | (dict(student_lr=rate) if rate else {})
+    noted = {k: v for k, v in own.get("recipe", {}).items() if k != "student_lr"}                             # `rate` has weighed it already
+    recipe = dict(method=f"foreign ({more['layout']})", data=data.name, file=where.name) | noted | (dict(method=method) if method else {}) | (dict(student_lr=rate) if rate else {})
     if more["layout"] == "haba": return _factorized(x, _hallucinators(more["hallucinators"], where), space, data, recipe | (dict(student=student) if student else {}), where)
     x, y = _whole(parts, data, labels, paths)
     return _images(x, y, labels or own.get("labels"), space, data, method, recipe, student, where)

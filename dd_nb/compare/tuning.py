@@ -7,7 +7,7 @@ __all__ = ['SEARCH', 'FIXED', 'check_search', 'Side', 'search_net', 'Tuned', 'tu
 
 # %% ../../nbs/compare/tuning.ipynb #79d4c336
 import hashlib, json
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from ..core import ConfigError, find
 from ..data import load_data
 from ..judge import TRIAL, Protocol, bounds, evaluate, fit_data, for_artifact, get_protocol, held_out, resolve, save_protocol
@@ -105,8 +105,9 @@ class Tuned:
     def save(self, path): "Write the recipe; `evaluate(..., protocol=path)` takes it."; return save_protocol(self.protocol, path, **self.found)
 
 def _tuned(p, own, trials, found):
-    mark = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:6]
-    p = replace(p, name=f"{p.name.rstrip('*')}-tuned-{mark}", per_net=(*p.per_net, *own), student="protocol")     # it stands for the artifact's own way too
+    p = replace(p, per_net=(*p.per_net, *own), student="protocol")     # it stands for the artifact's own way too
+    mark = hashlib.sha256(json.dumps(asdict(p), sort_keys=True).encode()).hexdigest()[:6]
+    p = replace(p, name=f"{p.name.partition('*')[0]}-tuned-{mark}")
     best = {net: round(float(trials[trials.net == net].accuracy.max()), 4) for net, _ in own}
     return Tuned(p, trials, found | dict(values=dict(own), held_out_accuracy=best))
 

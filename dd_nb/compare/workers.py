@@ -7,7 +7,7 @@ __all__ = ['WORKER_BYTES', 'serve', 'as_error', 'WorkerDied', 'Worker', 'Pool', 
            'unpack_student', 'judge_call', 'in_processes']
 
 # %% ../../nbs/compare/workers.ipynb #774c4d53
-import json, os, queue, shutil, signal, subprocess, sys, tempfile, threading, traceback
+import json, os, queue, re, shutil, signal, subprocess, sys, tempfile, threading, traceback
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -226,11 +226,12 @@ def judge_call(folder: str, students: list, together: str, device: str) -> Itera
 
 # %% ../../nbs/compare/workers.ipynb #f7bc0a5c
 def _own_folder() -> Path:
-    "An empty folder of this process; those of processes that were killed are removed."
-    import psutil
-    for old in Path(tempfile.gettempdir()).glob("dd_nb-students-*-*"):
-        if (pid := old.name.split("-")[2]).isdigit() and not psutil.pid_exists(int(pid)): shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"dd_nb-students-{os.getpid()}-"))
+    "An empty folder of this process; those of this machine's processes that were killed are removed."
+    import platform, psutil
+    here = re.sub(r"\W", "_", platform.node())                          # machines may share the folder, not their process numbers
+    for old in Path(tempfile.gettempdir()).glob(f"dd_nb-students-{here}-*-*"):
+        if (pid := old.name.split("-")[3]).isdigit() and not psutil.pid_exists(int(pid)): shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"dd_nb-students-{here}-{os.getpid()}-"))
 
 WORKER_BYTES = 900 << 20  # of memory that a worker with its libraries and a small student takes
 
