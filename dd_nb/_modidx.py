@@ -101,6 +101,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'dd_nb/artifacts/generator.py'),
                                            'dd_nb.artifacts.generator.Norm.forward': ( 'nbs/artifacts/generator.html#norm.forward',
                                                                                        'dd_nb/artifacts/generator.py'),
+                                           'dd_nb.artifacts.generator.asked': ( 'nbs/artifacts/generator.html#asked',
+                                                                                'dd_nb/artifacts/generator.py'),
                                            'dd_nb.artifacts.generator.balanced_labels': ( 'nbs/artifacts/generator.html#balanced_labels',
                                                                                           'dd_nb/artifacts/generator.py'),
                                            'dd_nb.artifacts.generator.condition': ( 'nbs/artifacts/generator.html#condition',

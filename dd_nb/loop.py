@@ -191,8 +191,9 @@ def _finite(losses, step, run) -> dict:
     "Losses as floats, or the error that keeps the last good images."
     losses = {k: float(v) for k, v in losses.items()}
     bad = [f"{k} = {v}" for k, v in losses.items() if not abs(v) < float("inf")]
+    rates = [k for k in run.config["hyper"] if k.startswith("lr")]
     if bad: raise TrainingDiverged(f"{', '.join(bad)} at step {step}: training diverged. The images of step {run.step} are kept in {run.path}; "
-        "lower the step size (lr_img), then start again")
+        f"lower the step size ({' or '.join(rates) or 'of the method'}), then start again")
     return losses
 
 def _begin(m, data, config, run, resume):

@@ -120,7 +120,7 @@ class GAN(Method):
     noise: int = param(100, 1)             # free numbers beside the class
     penalty: float = param(10., 0, 1e4)    # weight of the gradient penalty
     lazy: int = param(1, 1)                # the penalty at every so-manieth step, that many times as heavy
-    gan_looks: int = param(0, 0)           # times in phase A that the generator is judged on held-out training images, the best being kept; 0: the last step counts and nothing is held out
+    gan_looks: int = param(0, 0)           # times in phase A that the generator is judged on held-out training images, the best being kept; 0: the last step counts (and nothing is held out, unless DiM looks in phase B)
     holdout: float = param(.1, .001, .5)   # share of the training images held out where there are looks
     look_net: str = param("convnet")       # the student that judges then,
     look_ipc: int = param(50, 1)           # its images a class and epoch,
@@ -181,7 +181,7 @@ def draw(self:GAN, state, y) -> Tensor:
 # %% ../../nbs/methods/dim.ipynb #b26c5b0c
 @patch
 def generator_step(self:GAN, state, data, y, more=None) -> dict:
-    "Look real, be of the class; `more(images)` gives further losses by name, the first of them with its weight: (weight, dict)."
+    "Look real, be of the class; `more(images)` gives (weight, dict of figures), and its `loss` counts with that weight."
     net, opt = state.distilled.net, state.optimizers["generator"]
     fake = self.draw(state, y)
     with self.half(state): score, logits = state.modules["critic"](fake)
@@ -280,7 +280,7 @@ class DiM(GAN):
     batch_match: int = param(64, 2)        # real images a step there, and as many generated
     lr_match: float = param(5e-6, 0, 1)    # Adam's, for both; its moments go on from phase A
     match: str = param("logit", choices=("logit", "feature", "gradient"))  # what of the network is compared
-    l_match: float = param(-1., -1, 1e4)   # weight of that; -1: as released, 0.01 for logits and 0.001 for the others
+    l_match: float = param(-1., -1, 1e4)   # weight of that, 0 or more; -1: as released, 0.01 for logits and 0.001 for the others
     pool_nets: str = param(POOL)           # networks to draw from, with semicolons
     refresh: int = param(781, 1)           # steps after which another is drawn
     pool_steps: int = param(16, 0)         # its steps on real images before each step of the generator
@@ -309,6 +309,7 @@ class DiM(GAN):
         return m if self.pool_compile != "auto" else replace(m, pool_compile="yes" if pays else "no")
     def check(self, data, ipc):
         super().check(data, ipc)
+        if -1 < self.l_match < 0: raise ConfigError(f"l_match = {self.l_match}; expected a weight of 0 or more, or -1 for the released one")
         DSA(self.augment)
         if not self.nets: raise ConfigError("pool_nets names no network; expected one or more, with semicolons between")
         for n in self.nets: make_net(n, data, generator=torch.Generator())
