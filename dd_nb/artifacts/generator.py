@@ -209,5 +209,5 @@ def budgets(self:Generator) -> str:
 @patch(as_prop=True)
 def usage(self:Generator) -> str:
     first, labels, made, stored = Distilled.usage.fget(self).splitlines()
-    stored = stored[:stored.index(",")] + "." + stored[stored.index(".") + 1:]       # how many real images that is stands in `budgets`
+    stored = stored.partition(", as much as")[0] + "."                             # how many real images that is stands in `budgets`
     return "\n".join([f"A generator: {self.budgets}.", "Images are" + first[first.index(",") + 1:], labels, made, stored + " `freeze(ipc)` gives plain images, `at(ipc)` another number an epoch."])
