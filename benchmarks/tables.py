@@ -162,7 +162,7 @@ def blocks() -> dict:
         out["held_out"] = markdown(g.assign(accuracy=pct(g.accuracy) + " ± " + pct(g["std"]), regression=pct(g.regression), seconds=g.seconds.round())[["data", "ipc", "setting", "accuracy", "regression", "seconds"]]) + source(t, "held_out")
     if (RESULTS/"rcig_speed.csv").exists():
         t = csv("rcig_speed")
-        out["rcig_speed"] = markdown(t.assign(error=t.error.map("{:.0e}".format), note=t.note.fillna(""))[["width", "ipc", "real", "side", "steps", "seconds", "more_mb", "error", "note"]].replace("nan", "").fillna("")) + source(t, "rcig_speed")
+        out["rcig_speed"] = markdown(t.assign(error=t.error.map("{:.0e}".format), note=t.note.fillna(""))[["width", "ipc", "real", "side", "steps", "seconds", "more_mb", "error", "note"]].astype(dict(more_mb="Int64")).astype(object).replace("nan", "").fillna("")) + source(t, "rcig_speed")
     if (RESULTS/"rcig_growth.csv").exists():
         t = csv("rcig_growth")
         out["rcig_growth"] = markdown(t[["ipc", "width", "pool", "solver", "inner_steps", "seconds", "more_mb", "residual"]].assign(residual=t.residual.map("{:.0e}".format).replace("nan", ""))) + source(t, "rcig_growth")
