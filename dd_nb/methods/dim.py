@@ -120,6 +120,7 @@ class GAN(Method):
     noise: int = param(100, 1)             # free numbers beside the class
     penalty: float = param(10., 0, 1e4)    # weight of the gradient penalty
     lazy: int = param(1, 1)                # the penalty at every so-manieth step, that many times as heavy
+    average: float = param(0., 0, .9999)   # a phase ends with the running mean of the generator's weights, of this decay a step; 0: with the last weights, as released
     gan_looks: int = param(0, 0)           # times in phase A that the generator is judged on held-out training images, the best being kept; 0: the last step counts (and nothing is held out, unless DiM looks in phase B)
     holdout: float = param(.1, .001, .5)   # share of the training images held out where there are looks
     look_net: str = param("convnet")       # the student that judges then,
@@ -128,7 +129,7 @@ class GAN(Method):
     precision: str = param("auto", choices=("auto", "float32", "bfloat16"))  # of all but the penalty, which is float32; auto: where the machine is fast in it
     compat: bool = param(False)            # the released behaviour where it differs (see the end)
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(gan_steps=1_500, batch_gan=48, lr_gan=1e-3, width=32, lazy=2), "digits": dict(width=16, lazy=1)},
+        "quick": {"*": dict(gan_steps=1_500, batch_gan=48, lr_gan=1e-3, width=32, lazy=2, average=.99), "digits": dict(width=16, lazy=1)},
         "paper": {"*": dict(gan_looks=15), "mnist": dict(gan_steps=70_200), "fashion_mnist": dict(gan_steps=70_200), "svhn": dict(gan_steps=85_800)}}
 
     @property
@@ -148,6 +149,7 @@ class GAN(Method):
         state.distilled = d = Generator.start(data, ipc, state.rng["init"], self.made_with(data), precision=precision, **self.shell(data, ipc)).to(state.device)
         with seeded(state.rng["critic"]): critic = Critic(data.shape, data.n_classes, self.width)
         state.modules["critic"] = critic.to(state.device)
+        if self.average: state.modules["average"] = copy.deepcopy(d.net)
         adam = lambda m: torch.optim.Adam(m.parameters(), lr=self.lr_gan, betas=(0., .9))
         state.optimizers = dict(generator=adam(d.net), critic=adam(state.modules["critic"]))
 
@@ -230,8 +232,24 @@ def adversarial(self:GAN, state, data, size: int, k: int, name: str, lr: float, 
 def first_phase(self:GAN, state, data, k): return self.adversarial(state, data, self.batch_gan, k, "phase A", self.lr_gan)
 
 @patch
+@torch.no_grad()
+def follow(self:GAN, state, k: int):
+    "The running mean of weights and statistics after step k of a phase; a shorter one at its start, where little is behind it."
+    if not self.average: return
+    decay, mean, now = min(self.average, (1 + k)/(10 + k)), state.modules["average"].state_dict(), state.distilled.net.state_dict()
+    for name, v in mean.items(): v.lerp_(now[name], 1 - decay)
+
+@patch
+def after(self:GAN, state, data, k: int, steps: int, looks: int) -> dict:
+    "What follows step k of a phase of `steps`: the mean goes on, looks if it is time, and the phase ends with what counts."
+    self.follow(state, k)
+    out = self.look(state, data, k, steps, looks)
+    if self.average and k + 1 == steps: state.distilled.net.load_state_dict(state.modules["average"].state_dict())
+    return out
+
+@patch
 def step(self:GAN, state, data):
-    return self.first_phase(state, data, state.step) | self.look(state, data, state.step, self.gan_steps, self.gan_looks)
+    return self.first_phase(state, data, state.step) | self.after(state, data, state.step, self.gan_steps, self.gan_looks)
 
 @patch
 def rehearse(self:GAN, state, data): return [(self.gan_steps, lambda: self.first_phase(state, data, 0))] + self.looks_rehearsed(state, data, self.gan_looks)
@@ -243,7 +261,11 @@ def score(self:GAN, state, data, epochs=None) -> float:
     train, held = self.parts(state, data)
     seed = state.rng.seed
     net = make_net(self.look_net, data, generator=generator(seed, "look")).to(state.device)
-    for _ in train_student(state.distilled.at(self.look_ipc), net, get_protocol("quick", loss="ce"), dsa_for(data), seed, epochs or self.look_epochs): pass
+    d = state.distilled
+    own, d.net = d.net, state.modules.get("average", d.net)
+    try:
+        for _ in train_student(d.at(self.look_ipc), net, get_protocol("quick", loss="ce"), dsa_for(data), seed, epochs or self.look_epochs): pass
+    finally: d.net = own
     return test_net(net, held)[0]
 
 @patch
@@ -253,7 +275,7 @@ def look(self:GAN, state, data, k: int, steps: int, looks: int) -> dict:
     last = k + 1 == steps
     if not every or ((k + 1) % every and not last): return {}
     now, best = self.score(state, data), state.values.get("best")
-    whole = dict(net=state.distilled.net, critic=state.modules["critic"]) | {f"{n}'s Adam": o for n, o in state.optimizers.items()}
+    whole = dict(net=state.modules.get("average", state.distilled.net), critic=state.modules["critic"]) | {f"{n}'s Adam": o for n, o in state.optimizers.items()}
     if best is None or now > best["score"]:
         best = state.values["best"] = dict(score=now, step=state.step + 1) | {n: copy.deepcopy(m.state_dict()) for n, m in whole.items()}
     if last:
@@ -367,7 +389,7 @@ def second_phase(self:DiM, state, data, k):
 def step(self:DiM, state, data):
     k = state.step - self.gan_steps
     if k < 0: return super(DiM, self).step(state, data)
-    return self.second_phase(state, data, k) | self.look(state, data, k, self.steps, self.looks)
+    return self.second_phase(state, data, k) | self.after(state, data, k, self.steps, self.looks)
 
 @patch
 def rehearse(self:DiM, state, data):
