@@ -1,9 +1,11 @@
 """Pictures for the docs from results/comparison.csv: a map of method x architecture for each data set and IPC, accuracy by bytes on the ConvNet; and with --page FILE the whole comparison as one HTML page. Needs the extra `pictures`."""
+from pathlib import Path
 import pandas as pd
 from common import RESULTS, arguments
 from dd_nb.compare.figures import by_bytes, heat_map, report, save_figure
 
 args = arguments(__doc__, source=dict(default=str(RESULTS/"comparison.csv"), help="a table of comparison.py"), folder=dict(default=str(RESULTS.parents[1]/"docs"), help="where pictures go"), page=dict(default="", help="HTML file"))
+if not Path(args.source).exists(): raise SystemExit(f"no {args.source} yet: comparison.py makes it" if not args.quick else 0)
 t = pd.read_csv(args.source)
 t = t[t.accuracy.notna() & (t.method != "whole")]
 t = t.assign(artifact=t.method + ", IPC " + t.ipc.map("{:g}".format), ipc=t.ipc.astype(int)).drop(columns="hyper")

@@ -24,7 +24,7 @@ def keep(parts):
 root = tempfile.mkdtemp()     # experts of MTT are shared by the runs in it
 for name in args.data.split(","):
     data = load_data(name)
-    for method in args.methods.split(","):
+    for method in filter(None, args.methods.split(",")):           # --methods "" --whole: the bound alone
         for ipc in map(int, args.ipc.split(",")):
             parts = []
             for s in range(1 if args.quick else args.seeds):

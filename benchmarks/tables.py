@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/measured.md from the CSVs in results/. `--check` only says whether they are current."""
+"""Write the tables of README.md and docs/measured.md from the CSVs in results/. `--check` only says whether they are current (`--quick`, which all scripts here take, does too)."""
 import re, sys
 from pathlib import Path
 import pandas as pd
@@ -7,7 +7,8 @@ from dd_nb import published
 
 ROOT = Path(__file__).parents[1]
 ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "mtt", "datadam", "atom", "atom, instance norm", "kip", "frepo", "rcig", "whole"]
-OWN = dict(datadam="norm=batch", atom="norm=batch", rcig="norm=none")    # norm of the networks a method is released with, distilled through and judged by; all others instance norm
+OWN = dict(datadam="norm=batch", atom="norm=batch")    # norm of the networks that a method's quick preset distils through; all others instance norm
+LEARNED = {m: f"`{m}`, learned labels" for m in ("kip", "frepo", "rcig")}    # trained on them, by recipes of their own
 SIDES = ["alone, 1 image", "alone", "alone, 3 x steps", "haba", "haba, 3 x steps", "haba, .3 x step", "haba, all pairs", "haba, all pairs, 3 x steps", "no game", "bases only", "hallucinators only"]
 DIM = ["dim", "gan", "dim, frozen", "gan, frozen", "random", "no match", "feature", "gradient"]
 ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
@@ -21,16 +22,19 @@ def source(t, name):
     one = lambda c: ", ".join(map(str, t[c].dropna().unique()))
     return f"\n\n*{one('device')}; torch {one('torch')}; {one('date')}; `benchmarks/results/{name}.csv`.*"
 
-def accuracy(t, title) -> str:
-    "Methods down, (data, IPC) across: mean and standard deviation over all students of all distillation seeds."
-    g = t.groupby(["data", "ipc", "method"]).accuracy.agg(["mean", "std"])
-    cell = (100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"].fillna(0)).map("{:.1f}".format)
+def spread(g, full=0):
+    "Cells of mean ± standard deviation, of a table with mean, std and count; the number of students in brackets where it is less than `full`."
+    return (100*g["mean"]).map("{:.1f}".format) + (100*g["std"]).map(" ± {:.1f}".format).where(g["std"].notna(), "") + g["count"].map(" ({:.0f})".format).where(g["count"] < full, "")
+
+def accuracy(t, title, full) -> str:
+    "Methods down, (data, IPC) across: mean and standard deviation over all students of all distillation seeds, as a rule `full` of them."
+    cell = spread(t.groupby(["data", "ipc", "method"]).accuracy.agg(["mean", "std", "count"]), full)
     cols = [(d, i) for d in t.data.unique() for i in sorted(t[(t.data == d) & (t.method != "whole")].ipc.unique())]
     def value(m, d, i):
         if m == "whole": return next((v for k, v in cell.items() if k[0] == d and k[2] == "whole"), "") if i == cols_of(d)[0] else ""
         return cell.get((d, i, m), "")
     cols_of = lambda d: [i for dd, i in cols if dd == d]
-    rows = [{title: f"`{m}`" if m != "whole" else "whole data"} | {f"{d}, IPC {i:g}": value(m, d, i) for d, i in cols} for m in ORDER if m in set(t.method)]
+    rows = [{title: LEARNED.get(m, f"`{m}`") if m != "whole" else "whole data"} | {f"{d}, IPC {i:g}": value(m, d, i) for d, i in cols} for m in ORDER if m in set(t.method)]
     return markdown(pd.DataFrame(rows))
 
 def ablation(t) -> str:
@@ -128,7 +132,7 @@ def comparison(t) -> str:
 
 def blocks() -> dict:
     out = {}
-    if (RESULTS/"digits_table.csv").exists(): t = csv("digits_table"); out["digits"] = accuracy(t, "digits, 5 seeds") + source(t, "digits_table")
+    if (RESULTS/"digits_table.csv").exists(): t = csv("digits_table"); out["digits"] = accuracy(t, "digits, 5 seeds", 5) + source(t, "digits_table")
     if (RESULTS/"regression_table.csv").exists():
         r = csv("regression_table")
         plain = r[~r.method.str.contains(",")]
@@ -137,13 +141,14 @@ def blocks() -> dict:
         if len(varied): out["rcig_ablation"] = regression(a := r[(r.trained_on == "own") & r.method.str.startswith("rcig")].merge(varied)) + source(a, "regression_table")
     if (RESULTS/"quick_table.csv").exists():
         t = csv("quick_table")
-        if "regression" in out: t = pd.concat([t, r[(r.trained_on == "own") & (r.net.isin(t.net) | r.net.str.contains("norm=none")) & r.data.isin(t.data) & ~r.method.str.contains(",")]], ignore_index=True)
+        if "regression" in out: t = pd.concat([t, r[(r.trained_on == "own") & r.net.isin(t.net) & r.data.isin(t.data) & ~r.method.str.contains(",")]], ignore_index=True)
         parts = t[t.method.isin(ABLATION)].assign(method=t.method.map(ABLATION))
         if parts.method.nunique() == 3: out["ablation"] = ablation(parts) + source(parts, "quick_table")
         own = t[t.data.isin(("cifar10", "fashion_mnist")) & (t.net.str.extract(r"(norm=\w+)")[0].fillna("") == t.method.map(OWN).fillna("")) & ~t.method.str.contains(",")]
-        out["quick_own"] = accuracy(own, "`quick`, each method with its own students") + source(own, "quick_table")
+        files = "{quick_table,regression_table}"
+        out["quick_own"] = accuracy(own, "`quick`, each method with its own students", 6) + source(own, files)
         kinds = [("quick", ~t.net.str.contains("norm="), "`quick`"), ("quick_batch", t.net.str.contains("norm=batch"), "`quick`, students with batch norm")]
-        out |= {name: accuracy(t[rows], title) + source(t, "quick_table") for name, rows, title in kinds if rows.any()}
+        out |= {name: accuracy(t[rows], title, 6) + source(t[rows], files) for name, rows, title in kinds if rows.any()}
     if (RESULTS/"haba_table.csv").exists(): t = csv("haba_table"); out |= {k: haba(t[t.data == d], csv("quick_table")) + source(t[t.data == d], "haba_table") for k, d in (("haba", "cifar10"), ("haba_digits", "digits"))}
     if (RESULTS/"dim_table.csv").exists(): t = csv("dim_table"); out["dim"] = dim(t) + source(t, "dim_table")
     if (RESULTS/"dim_speed.csv").exists(): t = csv("dim_speed"); out["dim_speed"] = markdown(t[["phase", "data", "width", "batch", "side", "precision", "images_a_second", "speedup", "peak_mb"]]) + source(t, "dim_speed")
@@ -157,9 +162,9 @@ def blocks() -> dict:
     if (RESULTS/"mtt_memory.csv").exists(): t = csv("mtt_memory"); out["mtt_memory"] = markdown(t[["side", "syn_steps", "ipc", "before_mb", "peak_mb", "seconds"]]) + source(t, "mtt_memory")
     if (RESULTS/"held_out.csv").exists():
         t = csv("held_out")
-        g = t.groupby(["data", "ipc", "setting"], sort=False).agg(accuracy=("accuracy", "mean"), std=("accuracy", "std"), regression=("regression", "mean"), seconds=("distil_seconds", "mean")).reset_index()
-        pct = lambda c: (100*c).map("{:.1f}".format).replace("nan", "")
-        out["held_out"] = markdown(g.assign(accuracy=pct(g.accuracy) + " ± " + pct(g["std"]), regression=pct(g.regression), seconds=g.seconds.round())[["data", "ipc", "setting", "accuracy", "regression", "seconds"]]) + source(t, "held_out")
+        g = t.groupby(["data", "ipc", "setting", "net"], sort=False).agg(mean=("accuracy", "mean"), std=("accuracy", "std"), count=("accuracy", "count"), seeds=("distil_seed", "nunique"), regression=("regression", "mean"), seconds=("distil_seconds", "mean")).reset_index()
+        out["held_out"] = markdown(g.assign(accuracy=spread(g), regression=(100*g.regression).map("{:.1f}".format).replace("nan", ""), seconds=g.seconds.map("{:.0f}".format), seeds=g.seeds.map(str) + g["count"].map(" ({:.0f} students)".format).where(g["count"] != 2*g.seeds, ""))
+            [["data", "ipc", "setting", "net", "accuracy", "regression", "seeds", "seconds"]]) + source(t, "held_out")
     if (RESULTS/"rcig_speed.csv").exists():
         t = csv("rcig_speed")
         out["rcig_speed"] = markdown(t.assign(error=t.error.map("{:.0e}".format), note=t.note.fillna(""))[["width", "ipc", "real", "side", "steps", "seconds", "more_mb", "error", "note"]].astype(dict(more_mb="Int64")).astype(object).replace("nan", "").fillna("")) + source(t, "rcig_speed")
@@ -188,9 +193,9 @@ def filled(text, tables) -> str:
     return text
 
 if __name__ == "__main__":
-    tables, stale = blocks(), []
+    tables, stale, check = blocks(), [], {"--check", "--quick"} & set(sys.argv)
     for path in (ROOT/"README.md", ROOT/"docs"/"measured.md"):
         old = path.read_text()
         new = filled(old, tables)
-        if new != old: stale.append(path.name); "--check" in sys.argv or path.write_text(new)
-    if "--check" in sys.argv and stale: sys.exit(f"{', '.join(stale)} do not show benchmarks/results; run benchmarks/tables.py")
+        if new != old: stale.append(path.name); check or path.write_text(new)
+    if check and stale and "--check" in sys.argv: sys.exit(f"{', '.join(stale)} do not show benchmarks/results; run benchmarks/tables.py")
