@@ -29,6 +29,7 @@ def frepo_loss(
     double: bool=True,  # solve in float64
 ) -> tuple:        # (loss, accuracy of the regression)
     "Half the squared error of kernel regression on real images, summed over classes, averaged over images."
+    h_t = h_t.detach()
     p = krr(h_t @ h_s.T, h_s @ h_s.T, y, ridge, relative=True, double=double)
     return (p - centred(c, y.shape[1])).square().sum(1).mean()/2, (p.argmax(1) == c).float().mean().detach()
 

@@ -59,7 +59,7 @@ def label_margin(
     y: Tensor,    # (n, C) learned labels
     cap: float,   # a lead beyond this earns nothing; FRePo 1/C, RCIG 1/(2C)
 ) -> Tensor:
-    "Minus the mean lead of the largest entry over the next, capped."
+    "Minus the labels' margin: -(1/m) sum_i min(y_i(1) - y_i(2), cap) over m labels, y(1) >= y(2) the two largest entries (FRePo, RCIG)."
     top = y.topk(2, 1).values
     return -(top[:, 0] - top[:, 1]).clamp(max=cap).mean()
 
@@ -84,7 +84,7 @@ class Regression(Method):
         if hasattr(self, "net"): make_net(self.net, data, generator=torch.Generator())
     def space(self, data):
         "The data in the space that is distilled in."
-        if not self.zca or data.space.kind == "zca": return data
+        if not self.zca or data.space.kind == "zca": return data           # whitened by the caller: that regulariser stays
         return data.with_zca(float(f"{self.zca*float(data.with_zca().space.fitted[2].mean()):.4g}"))
     def flips(self, data) -> bool: return data.flip if self.flip == "auto" else self.flip == "yes"
     def label_scale(self, data) -> float: "Start labels are divided by this."; return 1.

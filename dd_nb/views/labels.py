@@ -103,7 +103,9 @@ def label_of(
     pictures: Tensor=None,  # (N, c, H, W) in 0..1 of that moment
 ):                          # matplotlib Figure
     "An image beside its label: a bar for each class, or for the strongest; the own class has a colour of its own."
-    y, px = _soft(d) if labels is None else labels, d.pictures() if pictures is None else pictures
+    y = _soft(d) if labels is None else labels
+    if not 0 <= i < len(y): raise ConfigError(f"row {i} of a matrix of {len(y)} labels; expected 0 to {len(y) - 1}")
+    px = d.pictures(len(y)//d.n_classes) if pictures is None else pictures            # labels of earlier moments are kept for ten a class
     own, v = int(_own(y)[i]), y[i]
     rest = [c for c in v.abs().argsort(descending=True).tolist() if c != own][:MOST_BARS - 1]
     shown = sorted([own, *rest])
@@ -142,6 +144,7 @@ def labels_over_time(
 ):                    # plotly Figure
     "Entropy and lead of the labels (mean, and the range that holds the middle 80 %) and the largest confusions, by step."
     if not (labels := run.labels()): raise ConfigError(f"{run.name} kept no labels along the way: they are hard, or it was made before they were kept; run it again to see them form")
+    if image is not None and not 0 <= image < len(labels[0][1]): raise ConfigError(f"image = {image}; labels were kept for {len(labels[0][1])} images, 0 to {len(labels[0][1]) - 1}")
     return _course_figure(*label_course(labels, run.distilled.classes, n), math.log(labels[0][1].shape[1]), image)
 
 def _course_figure(course, pairs, most, image=None):
