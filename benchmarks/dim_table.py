@@ -1,7 +1,7 @@
 """DiM beside its controls: accuracy at several IPCs from one generator, `quick` preset and protocol, real images.
 
 Sides: `dim` (fresh images every epoch), `gan` (the same run when its first phase ended: the plain GAN), `dim, frozen` and `gan, frozen` (as many images drawn once: the storage of an image set), `random` (random real images, frozen by nature; as many training steps),
-and with --ablation `no match` (second phase without matching: a GAN that is trained on), `feature` and `gradient` (what is matched). Both costs stand in every row: `bytes` stored, `epoch_images` shown to a student in an epoch.
+and with --ablation `no match` (second phase without matching: a GAN that is trained on), `match x 30` (thirty times the released weight), `feature` and `gradient` (what is matched). Both costs stand in every row: `bytes` stored, `epoch_images` shown to a student in an epoch.
 A cell is written when its students are done; what the CSV has is not computed again, and a generator that was cut short goes on (--root)."""
 from dataclasses import fields
 from pathlib import Path
@@ -13,13 +13,13 @@ from dd_nb.distilled import Distilled, Images
 from dd_nb.loop import distill_iter, get_method
 from dd_nb.settings import settings
 
-args = arguments(__doc__, data=dict(default="fashion_mnist", help="one data set"), ipc=dict(default="1,10,50"), seeds=dict(type=int, default=2, help="generators"), students=dict(type=int, default=3, help="students a generator"),
+args = arguments(__doc__, data=dict(default="fashion_mnist", help="one data set"), ipc=dict(default="1,10,50"), first=dict(type=int, default=0, help="seed of the first generator: parts can be made side by side"), seeds=dict(type=int, default=2, help="generators"), students=dict(type=int, default=3, help="students a generator"),
                  nets=dict(default="convnet:width=64;resnet18", help="students, with semicolons"), sides=dict(default="dim;gan;dim, frozen;gan, frozen;random", help="with semicolons"), ablation=dict(action="store_true"),
                  preset=dict(default="quick"), set=dict(default="", help="hyper-parameters that differ, with semicolons"), epochs=dict(type=int, default=0, help="of students; 0: the protocol's"),
                  precision=dict(default="bfloat16", help="of the students"), root=dict(default=None, help="folder of runs; default the setting's"))
 KEY, out = ["data", "side", "ipc", "net", "distil_seed"], args.out or RESULTS/"dim_table.csv"
 QUICK = dict(gan_steps=3, steps=2, width=4, batch_gan=16, batch_match=16, pool_nets="convnet:width=4", pool_steps=1)
-ABLATION = {"no match": dict(l_match=0.), "feature": dict(match="feature", l_match=-1.), "gradient": dict(match="gradient", l_match=-1.)}
+ABLATION = {"no match": dict(l_match=0.), "match x 30": dict(l_match=.3), "feature": dict(match="feature", l_match=-1.), "gradient": dict(match="gradient", l_match=-1.)}
 changes = dict(c.split("=", 1) for c in args.set.split(";") if c) | (QUICK if args.quick else {})
 sides = list(ABLATION) if args.ablation else [s.strip() for s in args.sides.split(";")]
 data, nets, root = load_data(args.data), args.nets.split(";") if not args.quick else ["convnet:width=4", "resnet18:width=4"], Path(args.root or settings().runs)
@@ -44,7 +44,7 @@ def shown(side, plain, dim, ipc, seed):
 
 done = set() if args.quick or not out.exists() else set(pd.read_csv(out).set_index(KEY).index)
 tables = []
-for seed in range(1 if args.quick else args.seeds):
+for seed in range(args.first, args.first + (1 if args.quick else args.seeds)):
     made = {}
     for net in nets:
         for ipc in ipcs:

@@ -10,7 +10,7 @@ ORDER = ["random", "herding", "kcenter", "dc", "dsa", "dm", "dm, batch norm", "m
 OWN = dict(datadam="norm=batch", atom="norm=batch")    # norm of the networks that a method's quick preset distils through; all others instance norm
 LEARNED = {m: f"`{m}`, learned labels" for m in ("kip", "frepo", "rcig")}    # trained on them, by recipes of their own
 SIDES = ["alone, 1 image", "alone", "alone, 3 x steps", "haba", "haba, 3 x steps", "haba, .3 x step", "haba, all pairs", "haba, all pairs, 3 x steps", "no game", "bases only", "hallucinators only"]
-DIM = ["dim", "gan", "dim, frozen", "gan, frozen", "random", "no match", "feature", "gradient"]
+DIM = ["dim", "gan", "dim, frozen", "gan, frozen", "random", "no match", "match x 30", "feature", "gradient"]
 ABLATION = {"atom, spatial": "spatial", "atom, channel": "channel", "atom": "mix"}
 csv = lambda name: pd.read_csv(RESULTS/f"{name}.csv")
 
