@@ -312,8 +312,8 @@ class DiM(GAN):
     augment: str = param("color_crop_cutout")  # for matching, one draw for real and generated, all kinds after one another; the pool trains without cutout, a draw an image
     looks: int = param(0, 0)               # as gan_looks, in phase B
     presets: ClassVar[dict] = {
-        "quick": {"*": dict(GAN.presets["quick"]["*"], steps=300, lr_match=2e-4, pool_nets="convnet:width=32;convnet:width=32,norm=batch;resnet18_bn:width=8,blocks=1", refresh=20, pool_steps=4),
-                  "digits": GAN.presets["quick"]["digits"]},
+        "quick": {"*": dict(GAN.presets["quick"]["*"], steps=300, lr_match=1e-3, pool_nets="convnet:width=32;convnet:width=32,norm=batch;resnet18_bn:width=8,blocks=1", refresh=20, pool_steps=4),
+                  "digits": dict(GAN.presets["quick"]["digits"], lr_match=2e-4)},
         "paper": {"*": dict(gan_looks=15, looks=10)} | {d: _epochs(n) for d, n in dict(mnist=60_000, fashion_mnist=60_000, svhn=73_257).items()}}
 
     @property
