@@ -269,6 +269,7 @@ class Live(nn.Module):
     @property
     def leaves(self): return [p for p in (self.images, self.labels, self.tau) if isinstance(p, nn.Parameter)]
 
+# %% ../../nbs/methods/rcig.ipynb #ff1ae121
 EXACT_MOST = 2_000  # unknowns that the exact solver takes on
 
 @register_method("rcig")
