@@ -36,9 +36,21 @@ def picture(
 def _plot():
     import plotly.graph_objects as go
     class Plot(go.FigureWidget):
-        "A FigureWidget that tells the browser of itself when it is complete."
+        "A FigureWidget that tells the browser of itself when it is complete, and of changes when it is drawn."
         def open(self):
             if self.__dict__.get("_complete"): super().open()
+        def tell(self, how, *args, **kwargs):
+            "A change in the browser: plotly cannot take one while it draws for the first time, and after such an error the browser hears of none any more."
+            if self.__dict__.get("_drawn"): getattr(super(), how)(*args, **kwargs)
+            else: self.__dict__.setdefault("_later", []).append((how, args, kwargs))
+        def _send_update_msg(self, *args, **kwargs): self.tell("_send_update_msg", *args, **kwargs)
+        def _send_restyle_msg(self, *args, **kwargs): self.tell("_send_restyle_msg", *args, **kwargs)
+        def _send_relayout_msg(self, *args, **kwargs): self.tell("_send_relayout_msg", *args, **kwargs)
+        def drawn(self, change):
+            "The browser reports what it drew."
+            if change.new is None or self.__dict__.get("_drawn"): return
+            self._drawn = True
+            for how, args, kwargs in self.__dict__.pop("_later", []): self.tell(how, *args, **kwargs)
     return Plot
 
 def plot_widget(
@@ -48,6 +60,7 @@ def plot_widget(
     "A figure with hover as a widget; plotly's own is announced empty and filled by later messages, and a busy browser draws in between."
     w = _plot()(fig)
     w._config, w._complete = dict(displaylogo=False) | config, True
+    w.observe(w.drawn, "_js2py_traceDeltas")
     w.open()
     return w
 
