@@ -154,6 +154,7 @@ class Explorer(W.VBox):
     ):
         s = settings()
         self.root, self.job, self.data, self._data = root or s.runs, Background(), None, {}
+        self._filling, self._filled = threading.RLock(), None                # what the form was filled for
         self.run, self.distilled, self.table, self.bound, self.shots = None, None, None, None, []
         first = {k: choices.get(k, getattr(s, k)) for k in ("method", "dataset", "ipc", "preset", "seed")}
         self.w = SimpleNamespace()
@@ -193,13 +194,20 @@ def _pickers(self:Explorer, first):
 @patch
 def _refill(self:Explorer, *_):
     "Show the hyper-parameters that the preset gives for these choices."
+    with self._filling: self._fill()
+
+@patch(as_prop=True)
+def _wanted(self:Explorer): w = self.w; return w.method.value, self.dataset, w.ipc.value, w.preset.value
+
+@patch
+def _fill(self:Explorer):
     w = self.w
     if "dd-error" in w.status.value: self.say("Choose, then press Distil.")    # what was wrong with the choices before; first, since a press of Distil may already be heard beside the rest
     w.path.layout.display = None if w.data.value == OTHER else "none"
     cls = get_method(w.method.value)
     w.preset.options = [*cls.presets]
     m, docs = method_config(w.method.value, self.dataset, w.ipc.value, w.preset.value), field_docs(cls)
-    self.form = {f.name: form_field(f, getattr(m, f.name), docs[f.name]) for f in fields(cls)}
+    self.form, self._filled = {f.name: form_field(f, getattr(m, f.name), docs[f.name]) for f in fields(cls)}, self._wanted
     w.form.children = tuple(self.form.values()) or (W.Label("This method has none."),)
     about = [cls.__doc__ or ""]
     with suppress(DDError):
@@ -216,9 +224,11 @@ def dataset(self:Explorer) -> str:
 
 @patch(as_prop=True)
 def choices(self:Explorer) -> dict:
-    "What is chosen, as arguments of `distill`."
+    "What is chosen, as arguments of `distill`. JupyterLab has more than one thread for what is clicked: a press of Distil may be heard before the form follows the method, so it is filled first."
     w = self.w
-    return dict(method=w.method.value, data=self.dataset, ipc=w.ipc.value, preset=w.preset.value, seed=w.seed.value) | {k: f.value for k, f in self.form.items()}
+    with self._filling:
+        if self._filled != self._wanted: self._fill()
+        return dict(method=w.method.value, data=self.dataset, ipc=w.ipc.value, preset=w.preset.value, seed=w.seed.value) | {k: f.value for k, f in self.form.items()}
 
 @patch
 def _load(self:Explorer, name):
@@ -313,7 +323,7 @@ def _on_step(self:Explorer, e):
     w.progress.max, w.progress.value = e.steps, e.step
     left = e.seconds/e.step*(e.steps - e.step) if e.step else 0
     w.count.value = f"step {e.step} of {e.steps}, {e.seconds:.0f} s" + (f", about {left:.0f} s to go" if left >= 1 else "")
-    self.say(f"Distilling {self.choices['method']} on {self.data.name}, IPC {e.distilled.ipc} …")
+    self.say(f"Distilling {e.run.config['method']} on {self.data.name}, IPC {e.distilled.ipc} …")
     self._draw_grid(e.distilled, e.step)
     self._draw_losses()
     self._next_draw = time.perf_counter() + max(.25, 8*(time.perf_counter() - now))      # drawing may take a ninth of the time, not more

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from html import escape
 import ipywidgets as W
+import traitlets as T
 from fastcore.basics import patch
 from .. import plots
 from ..core import DDError, register
@@ -32,15 +33,50 @@ def picture(
     data = fig if isinstance(fig, bytes) else plots.png(fig, dpi)
     return f'<img alt="{escape(alt)}" style="max-width:100%" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
 
+# anywidget gives a widget's code two seconds to be read; if it takes longer, the widget is drawn but deaf to Python. plotly's is 5 MB, which a busy browser does not read in that time.
+_SHIM = """
+const read = globalThis.ddNbPlotly ??= new Map();
+async function plotly(model) {
+  const bundle = await model.widget_manager.get_model(model.get("_bundle").slice("IPY_MODEL_".length));
+  const version = bundle.get("version");
+  if (!read.has(version)) read.set(version, import(URL.createObjectURL(new Blob([bundle.get("code")], {type: "text/javascript"}))));
+  try { return (await read.get(version)).default; } catch (e) { read.delete(version); throw e; }
+}
+export default () => {
+  let widget;
+  return { async render({model, el}) {
+    const made = await plotly(model);
+    if (!widget) { widget = made(); widget.initialize({model}); }
+    return widget.render({model, el});
+  } };
+};
+"""
+
+class _Bundle(W.Widget):
+    "plotly's widget code, which a page is sent once and not with every figure."
+    code, version = T.Unicode().tag(sync=True), T.Unicode().tag(sync=True)
+
+_bundles = []  # the one there is; `Widget.close_all` may have closed it
+
+def _bundle():
+    import plotly
+    if not _bundles or _bundles[0].comm is None: _bundles[:] = [_Bundle(code=str(plotly.graph_objects.FigureWidget._esm), version=plotly.__version__)]
+    return _bundles[0]
+
 @lru_cache
 def _plot():
     import plotly.graph_objects as go
     class Plot(go.FigureWidget):
-        "A FigureWidget that tells the browser of itself when it is complete, and of changes when it is drawn."
+        "A FigureWidget that shares plotly's code with the others of a page, tells the browser of itself when it is complete, and of changes when it is drawn."
+        _esm = _SHIM
+        _bundle = T.Instance(_Bundle).tag(sync=True, **W.widget_serialization)
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self._bundle = _bundle()
         def open(self):
             if self.__dict__.get("_complete"): super().open()
         def tell(self, how, *args, **kwargs):
-            "A change in the browser: plotly cannot take one while it draws for the first time, and after such an error the browser hears of none any more."
+            "A change in the browser: before it has read plotly's code and drawn for the first time it cannot take one."
             if self.__dict__.get("_drawn"): getattr(super(), how)(*args, **kwargs)
             else: self.__dict__.setdefault("_later", []).append((how, args, kwargs))
         def _send_update_msg(self, *args, **kwargs): self.tell("_send_update_msg", *args, **kwargs)
@@ -57,7 +93,7 @@ def plot_widget(
     fig,        # plotly Figure
     **config,   # plotly's: displaylogo, displayModeBar, ...
 ):
-    "A figure with hover as a widget; plotly's own is announced empty and filled by later messages, and a busy browser draws in between."
+    "A figure with hover as a widget; plotly's own is announced empty and filled by later messages, brings 5 MB of code each time, and hears nothing from Python where that code is not read in two seconds."
     w = _plot()(fig)
     w._config, w._complete = dict(displaylogo=False) | config, True
     w.observe(w.drawn, "_js2py_traceDeltas")
