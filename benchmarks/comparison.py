@@ -13,7 +13,7 @@ from dd_nb.settings import get_device, settings
 
 args = arguments(__doc__, methods=dict(default="*", help="with commas; *: all"), data=dict(default="digits,fashion_mnist,cifar10"), ipc=dict(default="1,10"), nets=dict(default="convnet:width=64;resnet18:width=16;vgg11:width=16;alexnet:width=32;vit:depth=3,dim=96", help="with semicolons"),
                  seeds=dict(type=int, default=1, help="distillation seeds"), students=dict(type=int, default=3, help="students a set and network; with two an interval says nothing"), preset=dict(default="quick"), protocol=dict(default="quick", help="name or file"),
-                 steps=dict(default="resnet18*=60;vgg11*=100;alexnet*=150;vit*=60", help="steps of a student of these networks, with semicolons; others as the protocol says; '': all"),
+                 steps=dict(default="resnet18*=60;vgg11*=100;alexnet*=150;vit*=60", help="steps of a student of these networks, with semicolons; others, and vit on digits, as the protocol says; '': all"),
                  less=dict(default="mtt:steps=50;rcig:steps=100;gan:gan_steps=500;dim:gan_steps=500;dim:steps=100;frepo:steps=500;kip:steps=300;haba:options=steps=100", help="hyper-parameters of costly methods on images larger than 8 x 8; '': as the preset says"),
                  precision=dict(default="bfloat16", help="of the students; equal accuracy in both (student_speed.csv)"), whole=dict(action="store_true", help="the upper bound too"), root=dict(default=None, help="folder of runs; default the setting's"),
                  workers=dict(type=int, default=1, help="tasks at once, of one thread each"), ray=dict(default="", help="address of a Ray cluster"), gpus=dict(type=float, default=0, help="GPUs a task, on a cluster"), resume=dict(action="store_true", help="rows that the CSV has by these settings are not made again, whoever made them"), plan=dict(action="store_true", help="only say what is done and what is to do"))
@@ -28,8 +28,10 @@ if args.quick:
     nets = [small.get(base, n) for n in nets if (base := n.partition(":")[0]) in ("convnet", "resnet18", "vit")]
     grid |= dict(data=["digits"], ipc=grid["ipc"][:2], nets=nets, seeds=1, students=1)
     fewer = {n: 2 for n in nets}
-# per_net stands after what an artifact brings, so that a method that asks for many steps gets no more than the others
-grid["changes"] = dict(precision=args.precision, per_net=[*STUDENTS, *([n, dict(steps=k, warmup=k//10)] for n, k in fewer.items())])
+
+def students(data):
+    "What differs from the protocol. per_net stands after what an artifact brings, so that a method that asks for many steps gets no more than the others."
+    return dict(precision=args.precision, per_net=[*STUDENTS, *([n, dict(steps=k, warmup=k//10)] for n, k in fewer.items() if args.quick or data != "digits" or not n.startswith("vit"))])
 
 def less(data):
     "Hyper-parameters of the grid's methods that differ from the preset on these data."
@@ -53,7 +55,7 @@ def keep(rows):
     if not args.quick or args.out: merge(t.drop(columns=[c for c in ("artifact", "run") if c in t]), out, KEY)
 
 have = pd.read_csv(out) if args.resume and out.exists() else None
-grids = [as_grid(grid | dict(data=d, hyper=less(d))) for d in grid["data"]]
+grids = [as_grid(grid | dict(data=d, hyper=less(d), changes=students(d))) for d in grid["data"]]
 if args.plan:
     for g in grids:
         s = Sweep(g, args.root or settings().runs, have)

@@ -304,15 +304,16 @@ def differentiable_attention(
     return sdpa_kernel(SDPBackend.MATH) if x.requires_grad else nullcontext()
 
 class ViT(Net):
-    "A small vision transformer: torchvision's, with about 8 x 8 patches."
-    def __init__(self, shape, n_classes, depth=6, dim=192, heads=3):
+    "A small vision transformer: torchvision's, with about 8 x 8 patches of 4 pixels a side or more, or patches of a given side."
+    def __init__(self, shape, n_classes, depth=6, dim=192, heads=3, patch=0):
         from torchvision.models import VisionTransformer
         super().__init__()
         c, size = shape[0], shape[-1]
         if min(depth, dim, heads) < 1 or dim % heads: raise NetError(f"ViT of depth {depth}, dim {dim}, heads {heads}; expected at least 1 each, dim a multiple of heads")
-        patch = min((p for p in range(1, size + 1) if size % p == 0), key=lambda p: abs(p - size/8))
-        if size//patch > 16: size = 8*round(size/8); patch = size//8
-        self.size, self.side, self.args = size, size//patch, (shape, n_classes, depth, dim, heads)
+        if patch < 0 or patch and size % patch: raise NetError(f"ViT with patches of {patch} on images of {size} pixels; expected a divisor of {size}, or 0 for what suits the size")
+        given, patch = patch, patch or min((p for p in range(1, size + 1) if size % p == 0), key=lambda p: abs(p - max(4, size/8)))
+        if not given and size//patch > 16: size = 8*round(size/8); patch = size//8
+        self.size, self.side, self.args = size, size//patch, (shape, n_classes, depth, dim, heads, given)
         self.body = VisionTransformer(image_size=size, patch_size=patch, num_layers=depth, num_heads=heads, hidden_dim=dim, mlp_dim=4*dim, num_classes=n_classes)
         self.head, self.body.heads = self.body.heads.head, nn.Identity()
         conv = self.body.conv_proj = nn.Conv2d(c, dim, patch, patch)
@@ -337,9 +338,9 @@ class ViT(Net):
         return self
 
 @register_net("vit")
-def vit(shape, n_classes, depth=6, dim=192, heads=3):
-    "Small ViT: about 8 x 8 patches, dim 192, 6 layers, 3 heads."
-    return ViT(shape, n_classes, depth, dim, heads)
+def vit(shape, n_classes, depth=6, dim=192, heads=3, patch=0):
+    "Small ViT: about 8 x 8 patches of 4 pixels a side or more (or of `patch`), dim 192, 6 layers, 3 heads."
+    return ViT(shape, n_classes, depth, dim, heads, patch)
 
 # %% ../nbs/04_nets.ipynb #f40e02da
 class Timm(Net):

@@ -172,7 +172,7 @@ def test_seeding_touches_the_cpu_generator_only(monkeypatch):
     ("convnet:activation=rellu", {}, UnknownName, "did you mean 'relu'"), ("convnet:pooling=mean", {}, UnknownName, "Known: avg, max, none"), ("convnet:width", {}, ConfigError, "write convnet:width=VALUE"),
     ("convnet:width=wide", {}, ConfigError, "not an int"), ("convnet", dict(width=12.7), ConfigError, "12.7 is not an int"), ("convnet", dict(width=[8]), ConfigError, "not an int"),
     ("convnet:width=0", {}, NetError, "width 0"), ("convnet:depth=-1", {}, NetError, "depth -1"), ("convnet:depth=6", {}, NetError, "at most 5"), ("convnet:norm=group,width=6", {}, NetError, "multiple of 4"),
-    ("mlp:width=0", {}, NetError, "width 0"), ("vit:heads=5", {}, NetError, "multiple of heads"), ("vit:depth=0", {}, NetError, "at least 1"), ("vit:heads=0", {}, NetError, "at least 1"),
+    ("mlp:width=0", {}, NetError, "width 0"), ("vit:heads=5", {}, NetError, "multiple of heads"), ("vit:patch=3", {}, NetError, "a divisor of 32"), ("vit:depth=0", {}, NetError, "at least 1"), ("vit:heads=0", {}, NetError, "at least 1"),
     ("convnet", dict(shape=(3, 7, 7)), NetError, "at least 8"), ("convnet", dict(shape=(3, 32, 48)), NetError, "expected square"), ("convnet", dict(shape=(32, 32)), NetError, r"\(c, H, W\)"),
     ("convnet", dict(n_classes=0), NetError, "at least 1 class"), ("convnet", dict(n_classes=None), NetError, "n_classes="), ("convnet", dict(shape=None), NetError, "give data")])
 def test_bad_options(name, kw, error, say):
