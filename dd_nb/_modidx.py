@@ -2020,6 +2020,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'dd_nb.views.panel.Panel.draw': ('nbs/views/panel.html#panel.draw', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel.Panel.fits': ('nbs/views/panel.html#panel.fits', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel.Panel.hold': ('nbs/views/panel.html#panel.hold', 'dd_nb/views/panel.py'),
+                                   'dd_nb.views.panel.Panel.look': ('nbs/views/panel.html#panel.look', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel.Panel.refresh': ('nbs/views/panel.html#panel.refresh', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel.Panel.renew': ('nbs/views/panel.html#panel.renew', 'dd_nb/views/panel.py'),
                                    'dd_nb.views.panel._Bundle': ('nbs/views/panel.html#_bundle', 'dd_nb/views/panel.py'),

@@ -363,9 +363,7 @@ def _panels(self:Explorer):
 @patch
 def _refresh_panels(self:Explorer, *_):
     "Draw the one that is looked at, if it has something new to show."
-    for p in self.panels.values():
-        p.visible = self.w.tabs.children[self.w.tabs.selected_index or 0] is p
-        p.refresh()
+    for p in self.panels.values(): p.look(self.w.tabs.children[self.w.tabs.selected_index or 0] is p)
 
 # %% ../nbs/10_explorer.ipynb #c0ee48dd
 @patch

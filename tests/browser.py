@@ -56,6 +56,13 @@ def page_on(url, token, notebook, size=(1280, 800)):
             page.screenshot(path=SHOTS/"last.png")
             browser.close()
 
+def reads_slowly(page, seconds=4):
+    "From now on code of more than a megabyte, which is plotly's, takes the page so much longer to read: longer than the two seconds that anywidget gives a widget's code."
+    page.evaluate("""wait => {
+        const make = URL.createObjectURL.bind(URL);
+        URL.createObjectURL = b => b.size < 1e6 ? make(b) : make(new Blob([`await new Promise(go => setTimeout(go, ${wait})); export default (await import("${make(b)}")).default;`], {type: "text/javascript"}));
+    }""", 1000*seconds)
+
 def workspace(folder, **settings):
     "A fresh workspace: the start notebook and a settings.ini."
     shutil.copy(TREE/"index.ipynb", Path(folder)/"index.ipynb")

@@ -2,7 +2,7 @@
 import re
 import pytest
 from playwright.sync_api import expect
-from browser import assert_beside, assert_fits, assert_told, choose, click_plot, has, jupyterlab, load_file, load_run, open_explorer, page_on, shot, status, tab, workspace
+from browser import assert_beside, assert_fits, assert_told, choose, click_plot, has, jupyterlab, load_file, load_run, open_explorer, page_on, reads_slowly, shot, status, tab, workspace
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.distilled import Images
@@ -38,6 +38,7 @@ def click_row(ex, i, column=.5):
     click_plot(matrix(ex), where, f"class {klass}, image {image}", label(ex), f"image {image} of class {klass} beside its label")
 
 def test_matrix_and_image(ex, run):
+    reads_slowly(ex.page)                                                           # figures hear what they are told nevertheless
     load_run(ex, run, "Labels")
     has(label(ex), "image 1 of class 0 beside its label, step 90")
     expect(cells(ex)).to_have_attribute("href", re.compile("^data:image/png"), timeout=60_000)

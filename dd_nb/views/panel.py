@@ -6,7 +6,7 @@
 __all__ = ['PANELS', 'register_panel', 'picture', 'plot_widget', 'Panel']
 
 # %% ../../nbs/views/panel.ipynb #257f46aa
-import base64
+import base64, threading
 from contextlib import contextmanager
 from functools import lru_cache
 from html import escape
@@ -56,6 +56,7 @@ class _Bundle(W.Widget):
     "plotly's widget code, which a page is sent once and not with every figure."
     code, version = T.Unicode().tag(sync=True), T.Unicode().tag(sync=True)
 
+_telling = threading.RLock()  # what a browser sends may come on more than one thread
 _bundles = []  # the one there is; `Widget.close_all` may have closed it
 
 def _bundle():
@@ -77,16 +78,18 @@ def _plot():
             if self.__dict__.get("_complete"): super().open()
         def tell(self, how, *args, **kwargs):
             "A change in the browser: before it has read plotly's code and drawn for the first time it cannot take one."
-            if self.__dict__.get("_drawn"): getattr(super(), how)(*args, **kwargs)
-            else: self.__dict__.setdefault("_later", []).append((how, args, kwargs))
+            with _telling:
+                if self.__dict__.get("_drawn"): getattr(super(), how)(*args, **kwargs)
+                else: self.__dict__.setdefault("_later", []).append((how, args, kwargs))
         def _send_update_msg(self, *args, **kwargs): self.tell("_send_update_msg", *args, **kwargs)
         def _send_restyle_msg(self, *args, **kwargs): self.tell("_send_restyle_msg", *args, **kwargs)
         def _send_relayout_msg(self, *args, **kwargs): self.tell("_send_relayout_msg", *args, **kwargs)
         def drawn(self, change):
             "The browser reports what it drew."
-            if change.new is None or self.__dict__.get("_drawn"): return
-            self._drawn = True
-            for how, args, kwargs in self.__dict__.pop("_later", []): self.tell(how, *args, **kwargs)
+            with _telling:
+                if change.new is None or self.__dict__.get("_drawn"): return
+                self._drawn = True
+                for how, args, kwargs in self.__dict__.pop("_later", []): self.tell(how, *args, **kwargs)
     return Plot
 
 def plot_widget(
@@ -106,7 +109,7 @@ class Panel(W.VBox):
     needs_artifact = True   # a panel over stored runs draws without one
     artifact, otherwise = None, ""      # the class of artifacts it takes apart (None: any), and what it says of others
     def __init__(self, explorer):
-        self.ex, self.seen, self.visible = explorer, None, False
+        self.ex, self.seen, self.visible, self.alone = explorer, None, False, threading.RLock()
         self.message = W.HTML()
         super().__init__([self.message, *self.build()])
     def build(self) -> list: "Pickers and places for pictures."; raise NotImplementedError
@@ -118,23 +121,30 @@ class Panel(W.VBox):
 # %% ../../nbs/views/panel.ipynb #9c067978
 @patch
 def refresh(self:Panel, *_):
-    "Draw if there is something to show and somebody looks; an error becomes a sentence."
-    if not self.visible: return
-    d = self.ex.distilled
-    if d is None and self.needs_artifact: self.message.value = "Distil or load something first."; return
-    new = self.seen is not d
-    def show():
-        if new: self.seen = d; self.renew()
-        if self.fits: self.draw()
-    if self.attempt(show, "Drawing …" if new else "") and not self.fits: self.message.value = self.otherwise
+    "Draw if there is something to show and somebody looks; an error becomes a sentence. One at a time: JupyterLab has more than one thread for what is clicked."
+    with self.alone:
+        if not self.visible: return
+        d = self.ex.distilled
+        if d is None and self.needs_artifact: self.message.value = "Distil or load something first."; return
+        new = self.seen is not d
+        def show():
+            if new: self.seen = d; self.renew()
+            if self.fits: self.draw()
+        if self.attempt(show, "Drawing …" if new else "") and not self.fits: self.message.value = self.otherwise
+
+@patch
+def look(self:Panel, visible: bool):
+    "Its tab comes to the front, or goes."
+    with self.alone: self.visible = visible; self.refresh()
 
 @patch
 @contextmanager
 def hold(self:Panel):
     "Within it, changes of pickers draw nothing."
-    was, self.visible = self.visible, False
-    try: yield
-    finally: self.visible = was
+    with self.alone:
+        was, self.visible = self.visible, False
+        try: yield
+        finally: self.visible = was
 
 @patch
 def attempt(self:Panel, action, said):
