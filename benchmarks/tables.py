@@ -73,7 +73,7 @@ def dim(t) -> str:
     p = dict(zip(p.net, (100*p.accuracy).round(1)))
     t = t.assign(side=t.side.where(t.preset == "quick", t.side + " (" + t.preset + ")"))
     g = t.groupby(["net", "side", "data", "ipc"]).accuracy.agg(["mean", "std"])
-    cell = ((100*g["mean"]).map("{:.1f}".format) + " ± " + (100*g["std"].fillna(0)).map("{:.1f}".format)).unstack(["data", "ipc"]).sort_index(axis=1)
+    cell = ((100*g["mean"]).map("{:.1f}".format) + (100*g["std"]).map(" ± {:.1f}".format).where(g["std"].notna(), "")).unstack(["data", "ipc"]).sort_index(axis=1)
     cell = cell.loc[sorted(cell.index, key=lambda i: (i[0], DIM.index(i[1].split(" (")[0])))].fillna("")
     cell.columns = [f"{d}, IPC {i}" for d, i in cell.columns]
     kb = t.groupby(["net", "side"]).bytes.agg(["min", "max"]).loc[cell.index]/1000
@@ -117,7 +117,7 @@ def comparison(t) -> str:
     from dd_nb import list_methods, summarize
     out, fine = [], t[t.accuracy.notna()]
     rank = lambda m: (ORDER.index(m) if m in ORDER[:-1] else 99 if m != "whole" else 100, m)
-    for (data, ipc), part in fine[fine.method != "whole"].groupby(["data", "ipc"], sort=False):
+    for (data, ipc), part in fine[fine.method != "whole"].sort_values("ipc", kind="stable").groupby(["data", "ipc"], sort=False):
         s = summarize(pd.concat([part, fine[(fine.method == "whole") & (fine.data == data)]]), by=("method", "net"))
         s["cell"] = (100*s["mean"]).map("{:.1f}".format) + (100*s.ci95).map(" ± {:.1f}".format).where(s.ci95.notna(), "")
         wide = s.pivot(index="method", columns="net", values="cell").reindex(index=sorted(set(s.method), key=rank), columns=list(dict.fromkeys(s.net))).fillna("")
