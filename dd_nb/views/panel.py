@@ -33,7 +33,7 @@ def picture(
     data = fig if isinstance(fig, bytes) else plots.png(fig, dpi)
     return f'<img alt="{escape(alt)}" style="max-width:100%" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
 
-# anywidget gives a widget's code two seconds to be read; if it takes longer, the widget is drawn but deaf to Python. plotly's is 5 MB, which a busy browser does not read in that time.
+# %% ../../nbs/views/panel.ipynb #a1f0c3d2
 _SHIM = """
 const read = globalThis.ddNbPlotly ??= new Map();
 async function plotly(model) {
@@ -64,6 +64,7 @@ def _bundle():
     if not _bundles or _bundles[0].comm is None: _bundles[:] = [_Bundle(code=str(plotly.graph_objects.FigureWidget._esm), version=plotly.__version__)]
     return _bundles[0]
 
+# %% ../../nbs/views/panel.ipynb #a1f0c3d4
 @lru_cache
 def _plot():
     import plotly.graph_objects as go
@@ -103,6 +104,7 @@ def plot_widget(
     w.open()
     return w
 
+# %% ../../nbs/views/panel.ipynb #a1f0c3d6
 class Panel(W.VBox):
     "A tab of the explorer: `draw` shows what the explorer holds, as the pickers say."
     title = "?"
