@@ -61,8 +61,9 @@ _bundles = []  # the one there is; `Widget.close_all` may have closed it
 
 def _bundle():
     import plotly
-    if not _bundles or _bundles[0].comm is None: _bundles[:] = [_Bundle(code=str(plotly.graph_objects.FigureWidget._esm), version=plotly.__version__)]
-    return _bundles[0]
+    with _telling:
+        if not _bundles or _bundles[0].comm is None: _bundles[:] = [_Bundle(code=str(plotly.graph_objects.FigureWidget._esm), version=plotly.__version__)]
+        return _bundles[0]
 
 # %% ../../nbs/views/panel.ipynb #a1f0c3d4
 @lru_cache
