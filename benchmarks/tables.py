@@ -177,7 +177,10 @@ def blocks() -> dict:
         out["paper"] = markdown(g.assign(measured=(100*g.measured).round(1), std=(100*g["std"]).round(1), minutes=(g.minutes/60).round(1))) + source(t, "paper_table")
     if (RESULTS/"student_speed.csv").exists():
         t = csv("student_speed")
-        out["student_speed"] = markdown(t.groupby(["side", "net", "ipc", "threads"], sort=False).agg(seconds=("seconds", "mean"), accuracy=("accuracy", "mean"), std=("accuracy", "std")).round(4).reset_index()) + source(t, "student_speed")
+        warm, cold = (t[t.cold == c].groupby(["net", "side"], sort=False) for c in (False, True))
+        g = warm.agg(train=("train_seconds", "mean"), test=("test_seconds", "mean"), first=("first", "first"), accuracy=("accuracy", "mean"))
+        g["first on a machine"] = cold["first"].first().map("{:.1f}".format)
+        out["student_speed"] = markdown(g.assign(**{c: g[c].map("{:.1f}".format) for c in ("train", "test", "first")}, accuracy=(100*g.accuracy).map("{:.1f}".format)).fillna("").reset_index()) + source(t, "student_speed")
     if (RESULTS/"comparison.csv").exists(): t = csv("comparison"); out["comparison"] = comparison(t) + source(t, "comparison")
     if (RESULTS/"harness_speed.csv").exists():
         t = csv("harness_speed")

@@ -7,7 +7,7 @@ __all__ = ['LECUN', 'NETS', 'FAMILIES', 'NORMS', 'ACTIVATIONS', 'POOLINGS', 'Net
            'register_net', 'list_nets', 'parse_net', 'split_nets', 'make_net', 'pad28', 'auto_depth', 'SmoothReLU',
            'ConvNet', 'convnet', 'fit', 'Stack', 'conv_relu', 'MLP', 'lenet', 'alexnet', 'vgg11', 'vgg11_bn',
            'ResNet18', 'resnet18', 'resnet18_bn', 'differentiable_attention', 'ViT', 'vit', 'Timm', 'portion',
-           'forward_chunks']
+           'forward_chunks', 'padded_chunks']
 
 # %% ../nbs/04_nets.ipynb #18d9a4d3
 import math
@@ -398,3 +398,14 @@ def forward_chunks(
 ) -> Tensor:
     "`net(x, out)` without a graph, in portions."
     return torch.cat([net(p.contiguous(memory_format=torch.channels_last), out) for p in x.split(size or portion(net, x))])
+
+@torch.no_grad()
+def padded_chunks(
+    forward,            # images -> logits, compiled
+    x: Tensor,          # (B, c, H, W)
+    size: int=None,     # images at once; default 64 of 32 px, and as many pixels of others
+) -> Tensor:
+    "`forward(x)` in portions of one size, the last one filled up: code is compiled for a shape."
+    size = size or max(1, 65_536//(x.shape[-2]*x.shape[-1]))
+    full = F.pad(x, (0,)*7 + (-len(x) % size,))
+    return torch.cat([forward(p.contiguous(memory_format=torch.channels_last)) for p in full.split(size)])[:len(x)]

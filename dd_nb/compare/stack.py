@@ -17,7 +17,7 @@ from ..core import NetError, generator
 from ..augment import DSA, Draw
 from ..nets import ConvNet, Net, pad28
 from ..distilled import Batch, Distilled
-from ..judge import _pays, batches_of, lesson_loss, logits_for, one_by_one, register_together, taught, test_net, train_by
+from ..judge import _pays, _test_pays, batches_of, compiled_once, lesson_loss, logits_for, one_by_one, register_together, taught, test_net, train_by
 from ..settings import torch_compile
 
 # %% ../../nbs/compare/stack.ipynb #53e229bd
@@ -200,8 +200,9 @@ def _train_and_test(students, part):
     if len(part) == 1: yield from ((part[0], *rest) for _, *rest in one_by_one([students[part[0]]])); return
     start, some = time.perf_counter(), [students[i] for i in part]
     for epoch, total, steps, stack in train_stack(some): yield part[0], epoch, total, None
-    nets, trained = stack.unstack(), time.perf_counter() - start
+    nets, trained, ready = stack.unstack(), time.perf_counter() - start, {}
     for i, s, net in zip(part, some, nets):
         start = time.perf_counter()
-        accuracy = test_net(net, s.data)
+        tested, forward = compiled_once(net, s.net, ready) if _test_pays(net, s.data) else (net, None)
+        accuracy = test_net(tested, s.data, forward=forward)
         yield i, total, total, s.row(*accuracy, trained/len(part) + time.perf_counter() - start, total, steps)
