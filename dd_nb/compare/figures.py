@@ -121,11 +121,12 @@ def heat_map(
 ):           # plotly Figure
     "Method x architecture: mean accuracy in colour and in numbers."
     import plotly.graph_objects as go
-    s = lines(table)
+    from plotly.colors import sample_colorscale
+    s, light = lines(table), sample_colorscale("Cividis", [.47 + .53*i/8 for i in range(9)])          # so that black is read on all of it
     rows, nets = list(dict.fromkeys(s.artifact)), list(dict.fromkeys(s.net))
     wide = {v: s.pivot(index="artifact", columns="net", values=v).reindex(index=rows, columns=nets) for v in ("mean", "ci95", "n")}
     said = [[("" if m != m else f"{m:.1f}" + ("" if c != c else f"<br>± {c:.1f}")) for m, c in zip(a, b)] for a, b in zip(wide["mean"].values, wide["ci95"].values)]
-    fig = go.Figure(go.Heatmap(z=wide["mean"].values, x=nets, y=rows, text=said, texttemplate="%{text}", colorscale="Cividis", colorbar=dict(title="%", thickness=12), customdata=wide["n"].values, xgap=2, ygap=2,
+    fig = go.Figure(go.Heatmap(z=wide["mean"].values, x=nets, y=rows, text=said, texttemplate="%{text}", textfont_color="black", colorscale=light, colorbar=dict(title="%", thickness=12), customdata=wide["n"].values, xgap=2, ygap=2,
                                hovertemplate="%{y}, %{x}: %{z:.1f} % (%{customdata:.0f} students)<extra></extra>", hoverongaps=False))
     fig.update_layout(template="plotly_white", font_size=12, height=38*len(rows) + 110, width=max(420, 105*len(nets) + 10*max(map(len, rows)) + 120), margin=dict(l=20, r=20, t=20, b=40),
                       xaxis=dict(title_text="network", automargin=True, showgrid=False), yaxis=dict(autorange="reversed", automargin=True, showgrid=False))
