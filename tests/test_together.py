@@ -181,3 +181,26 @@ def test_what_is_compiled_for_testing_sees_the_same(together, data, some, monkey
     monkeypatch.setattr(judge, "torch_compile", compiled)
     close(judged(), alone)
     assert made == ["ConvNet", "ResNet18", "Stack"] and sizes == {1024}
+
+def test_a_machine_that_cannot_compile(tmp_path):
+    "A compiler that does not work: one warning, and the students of a machine without one; where compiling is demanded, an error."
+    code = """
+        import warnings
+        from dd_nb import evaluate, judge, load_data
+        from dd_nb.core import generator
+        from dd_nb.distilled import Images
+        judge.COMPILE_FROM = judge.TEST_FROM = 1
+        data = load_data("digits")
+        some = Images.start(data, 1, generator(0), recipe=dict(method="random", data="digits"))
+        judged = lambda: evaluate(some, data, ["convnet:width=8", "vgg11:width=4"], 2, epochs=2, together="off", progress=False)[["accuracy", "loss"]]
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            t = judged()
+        assert sum("compile = off" in str(w.message) for w in said) == 1 and not judge.can_compile()
+        judge.can_compile = lambda: False
+        assert t.equals(judged())
+    """
+    run = lambda **env: subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, text=True, timeout=300, env=os.environ | dict(CXX="/bin/false", TORCHINDUCTOR_CACHE_DIR=str(tmp_path/"cache"), DD_NB_RUNS=str(tmp_path)) | env)
+    if not can_compile(): pytest.skip("no C++ compiler")
+    assert (done := run()).returncode == 0, done.stderr
+    assert "InvalidCxxCompiler" in (done := run(DD_NB_COMPILE="on")).stderr and done.returncode
