@@ -824,6 +824,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'dd_nb.loop._iterate': ('nbs/loop.html#_iterate', 'dd_nb/loop.py'),
                             'dd_nb.loop._load_methods': ('nbs/loop.html#_load_methods', 'dd_nb/loop.py'),
                             'dd_nb.loop._peak_bytes': ('nbs/loop.html#_peak_bytes', 'dd_nb/loop.py'),
+                            'dd_nb.loop._same_but_ipc': ('nbs/loop.html#_same_but_ipc', 'dd_nb/loop.py'),
+                            'dd_nb.loop._take_over': ('nbs/loop.html#_take_over', 'dd_nb/loop.py'),
                             'dd_nb.loop._time': ('nbs/loop.html#_time', 'dd_nb/loop.py'),
                             'dd_nb.loop._vm_peak': ('nbs/loop.html#_vm_peak', 'dd_nb/loop.py'),
                             'dd_nb.loop.distill': ('nbs/loop.html#distill', 'dd_nb/loop.py'),

@@ -70,6 +70,7 @@ class Method:
     name: ClassVar[str] = "?"          # set by `register_method`
     paper: ClassVar[str] = ""          # where it was published
     presets: ClassVar[dict] = {"quick": {}, "paper": {}}  # preset -> {"*" or data or (data, ipc): {field: value}}
+    any_ipc: ClassVar[bool] = False    # the budget has no part in learning, and the artifact has `at(ipc)`
 
     def __post_init__(self): validate(self)
     @property
@@ -173,6 +174,7 @@ def distill_iter(
     device=None,          # default the setting
     root=None,            # folder of runs, default the setting
     snapshots: int=24,    # pictures for the time-lapse
+    share: bool=False,    # where the budget has no part in learning (a generator), take what a finished run of another budget learned; of its pictures the last is kept
     **hyper,              # hyper-parameters that differ from the preset
 ) -> Iterator[Event]:
     "Distil step by step: yields an `Event` after each, and keeps the run so that it can be resumed."
@@ -184,7 +186,7 @@ def distill_iter(
     config = run_config(m, data, ipc, seed, preset) | dict(changed=["*"] if isinstance(method, Method) else sorted(hyper))
     run = Run(Path(root or settings().runs)/run_name(config))
     shots = {0} | {m.first_update + s for s in snapshot_steps(m.n_steps - m.first_update, snapshots)}
-    return _iterate(m, data.to(get_device(device)), config, run, resume, shots)
+    return _iterate(m, data.to(get_device(device)), config, run, resume, shots, share)
 
 # %% ../nbs/07_loop.ipynb #a77e771d
 def _finite(losses, step, run) -> dict:
@@ -214,9 +216,27 @@ def recipe(m: Method, data: ImageData, config: dict) -> dict:
     return dict(method=m.label, data=data.name, seed=config["seed"], preset=config["preset"] + "*"*bool(config.get("changed")), hyper=config["hyper"], paper=m.paper)
 
 # %% ../nbs/07_loop.ipynb #084a6250
-def _iterate(m, data, config, run, resume, picture_at):
+def _same_but_ipc(config, root):
+    "A finished run that differs in its budget only."
+    about = lambda c: {k: c.get(k) for k in ("method", "data", "fingerprint", "space", "seed", "hyper", "steps")}
+    asked = about(json.loads(json.dumps(config)))
+    for file in sorted(root.glob(f"{config['method']}-*/done.json")):
+        try:
+            if about((other := Run(file.parent)).config) == asked: return other
+        except StoreError: pass                                          # another run's damage is not this one's
+
+def _take_over(run, other, config):
+    "What another run learned, under this budget."
+    d = other.distilled.at(config["ipc"])
+    atomic_write(run.path/"config.json", json.dumps(config | dict(learned_by=other.name), indent=1), "a run")
+    atomic_write(run.path/"metrics.jsonl", "".join(json.dumps(r) + "\n" for r in other.log_rows()), "a run")
+    run.save_snapshot(other.step, d.pictures(SNAPSHOT_IPC), d.soft_labels(SNAPSHOT_IPC))
+    run.finish(d, other.progress)
+
+def _iterate(m, data, config, run, resume, picture_at, share=False):
     use_threads()
     with run.locked():
+        if share and resume and m.any_ipc and not run.state_done and not (run.path/"checkpoint.safetensors").exists() and (other := _same_but_ipc(config, run.path.parent)): _take_over(run, other, config)
         if resume and run.state_done:
             d = run.distilled
             if d.space.kind == "zca": d.space = data.with_zca(d.space.eps).space     # a file holds no whitening matrix

@@ -1,11 +1,13 @@
 """The contract every method keeps, over the registry: a new method is tested by being registered."""
 import pytest, torch
 from dataclasses import fields
+from dd_nb.compare.sweep import sweep
 from dd_nb.core import generator
 from dd_nb.data import load_data
 from dd_nb.loop import distill_iter, estimate, get_method, list_methods, method_config
 from dd_nb.distilled import Distilled
 from dd_nb.explorer import field_docs
+from dd_nb.store import load_run
 
 SMALL = dict(steps=4, train_steps=3, net="convnet:width=8", batch_real=8, real="float32", outer=2, inner=1,
              pool=2, pool_steps=2, inner_steps=2, adjoint_steps=2, draws=2, experts=1, max_start=1, span=1, syn_steps=2, expert_images=200, adversary="convnet:width=8", gan_steps=3, width=8, pool_nets="convnet:width=8;resnet18_bn:width=4,blocks=1", refresh=2, batch_gan=32, batch_match=16, pool_batch=16, precision="float32", options="steps=4;net=convnet:width=8;batch_real=8",
@@ -61,6 +63,31 @@ def test_dim_stops_anywhere(hyper, data, tmp_path):
         it.close()
     assert e.run.state == "done" and all(torch.equal(a, b) for a, b in zip(e.run.distilled.state_dict().values(), whole.distilled.state_dict().values()))
     assert e.run.metrics.drop(columns="seconds").equals(whole.metrics.drop(columns="seconds")) and e.run.distilled.recipe == whole.distilled.recipe
+
+@pytest.mark.parametrize("name", [n for n in list_methods() if get_method(n).any_ipc])
+def test_what_was_learned_serves_every_budget(name, data, tmp_path):
+    "The budget has no part in learning: a run that takes over another's result has what it would have learned itself, to the bit."
+    last = lambda ipc, root, seed=0, **kw: list(distill_iter(name, data, ipc=ipc, seed=seed, root=tmp_path/root, **(small(name) | kw)))
+    own, first = last(3, "own")[-1].run, last(1, "shared")[-1].run
+    (tmp_path/"shared"/f"{name}-digits-ipc9-s0-damaged").mkdir()
+    for f in ("config.json", "done.json"): (tmp_path/"shared"/f"{name}-digits-ipc9-s0-damaged"/f).write_text("{")
+    events = last(3, "shared", share=True)
+    run = events[-1].run
+    assert len(events) == 1 and events[0].done and run.state == "done" and run.name == own.name and run.config["learned_by"] == first.name
+    assert run.distilled.ipc == 3 and run.distilled.recipe == own.distilled.recipe and all(torch.equal(a, b) for a, b in zip(run.distilled.state_dict().values(), own.distilled.state_dict().values()))
+    assert run.progress == first.progress and run.metrics.equals(first.metrics) and torch.equal(run.snapshots()[-1][1], own.snapshots()[-1][1])
+    assert len(events[0].images) == 30 and len(last(3, "shared", share=True)) == 1
+    for kw in (dict(seed=1), dict(width=9), dict(resume=False)): assert len(last(3, "shared", share=True, **kw)) > 1          # another seed or setting, or asked to begin anew
+    assert len(last(4, "shared")) > 1                            # not asked to share
+
+def test_a_sweep_learns_a_generator_once(tmp_path):
+    s = sweep(dict(methods="gan", ipc=[1, 3], nets="mlp:width=8", students=1, changes=dict(epochs=2), hyper=dict(gan=small("gan"))), root=tmp_path, progress=False)
+    first, second = (s.table.run[s.table.ipc == i].item() for i in (1, 3))
+    assert load_run(second, tmp_path).config["learned_by"] == first != second and s.table.distil_seconds.nunique() == 1 and list(s.table.epoch_images) == [10, 30]
+
+def test_other_methods_share_nothing(data, tmp_path):
+    run = lambda ipc: list(distill_iter("dm", data, ipc=ipc, root=tmp_path, share=True, **small("dm")))
+    assert len(run(1)) == len(run(3)) == 5
 
 def test_seeds_differ_and_repeat(data, tmp_path):
     one = lambda seed, root: list(distill_iter("dm", data, seed=seed, root=tmp_path/root, **small("dm")))[-1].run.distilled.images

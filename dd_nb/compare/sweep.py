@@ -143,7 +143,7 @@ def check_grid(g: Grid):
 # %% ../../nbs/compare/sweep.ipynb #a2bdbae6
 def distil_task(cell: dict, root: str, device=None) -> Iterator[dict]:
     "Distil a cell: yields {step, steps}, at last {run, seconds}."
-    for e in distill_iter(**(cell | dict(data=_data(cell["data"]))), root=root, device=device): yield dict(step=e.step, steps=e.steps)
+    for e in distill_iter(**(cell | dict(data=_data(cell["data"]))), root=root, device=device, share=True): yield dict(step=e.step, steps=e.steps)
     yield dict(run=e.run.name, seconds=e.run.progress["seconds"])
 
 def judge_task(artifact: str, data: str, name: str, net: str, seeds: list, how: dict, root: str, device=None, together: str="auto") -> Iterator[dict]:

@@ -113,6 +113,7 @@ def batch_rows(
 class GAN(Method):
     "The plain GAN of DiM's first phase: the control that tells what matching brings."
     paper: ClassVar[str] = "phase A of Wang et al., arXiv 2303.04707 (AC-GAN with WGAN-GP)"
+    any_ipc: ClassVar[bool] = True
     gan_steps: int = param(58_500, 1)      # steps of generator and critic in phase A
     batch_gan: int = param(128, 2)         # real images a step there
     lr_gan: float = param(1e-4, 0, 1)      # Adam, betas 0 and 0.9, for both
