@@ -446,7 +446,7 @@ def _teacher(student, data, p, images, root):
         except ArtifactError:                                           # absent or damaged: train it
             _, forward = compiled_once(net, name, {}) if _pays(net, data, each*epochs) else (net, None)
             for epoch, total, _ in train_student(source, net, t, dsa_for(data), seed, epochs, forward): yield Judged(f"teacher {name}", seed, epoch, total, 0.)
-            write_tensors(file, net.state_dict(), dict(net=name, data=data.name, seed=seed, accuracy=test_net(net, data, forward=forward)[0]), "a teacher")
+            write_tensors(file, net.state_dict(), dict(net=name, data=data.name, seed=seed, accuracy=test_net(net, data, forward=forward if _test_pays(net, data) else None)[0]), "a teacher")
         nets.append(net)
     # what the labels cost: stored ones a number an image and class, others the weights that make them
     cost = 4*images*data.n_classes if p.labels == "stored teacher" else sum(t.numel()*t.element_size() for n in nets for t in n.state_dict().values())

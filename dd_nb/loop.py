@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import ClassVar, Iterator
 import torch
 from torch import Tensor
-from .core import (ConfigError, StoreError, TrainingDiverged, atomic_write, find, generator, load_plugins, names, override, param,
+from .core import (ConfigError, DDError, StoreError, TrainingDiverged, atomic_write, find, generator, load_plugins, names, override, param,
     register, validate)
 from .settings import get_device, settings, use_threads
 from .data import ImageData, check_ipc, load_data
@@ -217,26 +217,32 @@ def recipe(m: Method, data: ImageData, config: dict) -> dict:
 
 # %% ../nbs/07_loop.ipynb #084a6250
 def _same_but_ipc(config, root):
-    "A finished run that differs in its budget only."
+    "(artifact, rows, progress, name) of a finished run that differs in its budget only."
     about = lambda c: {k: c.get(k) for k in ("method", "data", "fingerprint", "space", "seed", "hyper", "steps")}
     asked = about(json.loads(json.dumps(config)))
     for file in sorted(root.glob(f"{config['method']}-*/done.json")):
+        other = Run(file.parent)
         try:
-            if about((other := Run(file.parent)).config) == asked: return other
-        except StoreError: pass                                          # another run's damage is not this one's
+            if about(other.config) != asked: continue
+            said = file.read_text()
+            out = other.distilled.at(config["ipc"]), other.log_rows(), json.loads(said), other.name
+            if file.read_text() == said: return out                      # else it is being learned anew
+        except (DDError, OSError, ValueError): pass                      # another run's damage is not this one's
 
-def _take_over(run, other, config):
+def _take_over(m, data, run, config, d, rows, progress, name):
     "What another run learned, under this budget."
-    d = other.distilled.at(config["ipc"])
-    atomic_write(run.path/"config.json", json.dumps(config | dict(learned_by=other.name), indent=1), "a run")
-    atomic_write(run.path/"metrics.jsonl", "".join(json.dumps(r) + "\n" for r in other.log_rows()), "a run")
-    run.save_snapshot(other.step, d.pictures(SNAPSHOT_IPC), d.soft_labels(SNAPSHOT_IPC))
-    run.finish(d, other.progress)
+    if d.space.kind == "zca": d.space = data.with_zca(d.space.eps).space
+    d.recipe = d.recipe | recipe(m, data, config)
+    atomic_write(run.path/"config.json", json.dumps(config | dict(learned_by=name), indent=1), "a run")
+    atomic_write(run.path/"metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows), "a run")
+    run.save_snapshot(progress["step"], d.pictures(SNAPSHOT_IPC), d.soft_labels(SNAPSHOT_IPC))
+    run.finish(d, progress)
 
 def _iterate(m, data, config, run, resume, picture_at, share=False):
     use_threads()
     with run.locked():
-        if share and resume and m.any_ipc and not run.state_done and not (run.path/"checkpoint.safetensors").exists() and (other := _same_but_ipc(config, run.path.parent)): _take_over(run, other, config)
+        begun = run.state_done or (run.path/"checkpoint.safetensors").exists()
+        if share and resume and m.any_ipc and not begun and (found := _same_but_ipc(config, run.path.parent)): _take_over(m, data, run, config, *found)
         if resume and run.state_done:
             d = run.distilled
             if d.space.kind == "zca": d.space = data.with_zca(d.space.eps).space     # a file holds no whitening matrix
@@ -313,7 +319,7 @@ def distill(
     preset: str="quick",
     seed: int=0,
     progress: bool=True,  # show a progress bar
-    **kwargs,             # resume, device, root, snapshots and hyper-parameters
+    **kwargs,             # resume, device, root, snapshots, share and hyper-parameters
 ) -> Run:
     "Distil to the end with a progress bar; resumes by itself if the same run was cut short."
     from tqdm.auto import tqdm

@@ -403,9 +403,9 @@ def forward_chunks(
 def padded_chunks(
     forward,            # images -> logits, compiled
     x: Tensor,          # (B, c, H, W)
-    size: int=None,     # images at once; default 64 of 32 px, and as many pixels of others
+    size: int=None,     # images at once; default 64 of 32 px, of others a power of two with no more pixels
 ) -> Tensor:
     "`forward(x)` in portions of one size, the last one filled up: code is compiled for a shape."
-    size = size or max(1, 65_536//(x.shape[-2]*x.shape[-1]))
+    size = size or min(512, 1 << max(0, (65_536//(x.shape[-2]*x.shape[-1])).bit_length() - 1))
     full = F.pad(x, (0,)*7 + (-len(x) % size,))
     return torch.cat([forward(p.contiguous(memory_format=torch.channels_last)) for p in full.split(size)])[:len(x)]

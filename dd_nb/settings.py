@@ -7,7 +7,7 @@ __all__ = ['Settings', 'find_ini', 'settings', 'get_device', 'use_threads', 'can
            'shipped']
 
 # %% ../nbs/01_settings.ipynb #b3100648
-import inspect, os, shutil, sysconfig, warnings
+import inspect, os, shutil, sys, sysconfig, warnings
 from configparser import ConfigParser, Error as IniError
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -87,24 +87,24 @@ def use_threads():
     import torch
     if n := settings().threads: torch.set_num_threads(n)
 
-_FAILED = []  # why compiling did not work in this process
-
 def can_compile() -> bool:
-    "Whether torch.compile is wanted and, on a CPU, has a C++ compiler and Python's headers to work with."
+    "Whether torch.compile is wanted and, on a CPU, has a C++ compiler and, on Linux, Python's headers to work with. The same all through a process: runs are named by what follows from it."
     import torch
     if settings().compile != "auto": return settings().compile == "on"
-    tools = any(map(shutil.which, ("c++", "g++", "clang++"))) and (Path(sysconfig.get_path("include"))/"Python.h").exists()
-    return not _FAILED and (torch.cuda.is_available() or tools)
+    headers = sys.platform != "linux" or (Path(sysconfig.get_path("include"))/"Python.h").exists()
+    return torch.cuda.is_available() or any(map(shutil.which, ("c++", "g++", "clang++"))) and headers
+
+_FAILED = []  # why compiling did not work in this process
 
 def torch_compile(f):
-    "`f` compiled for every shape it meets. Whoever calls shares what is compiled for the same kind of network; with torch's own limit of eight kinds, the ninth of a session would run uncompiled. Where compiling fails this is said once, and `f` itself runs; with `compile = on` it is an error."
+    "`f` compiled for every shape it meets. Whoever calls shares what is compiled for the same kind of network; with torch's own limit of eight kinds, the ninth of a session would run uncompiled. Where a first call cannot be compiled this is said once, and from then on nothing is; with `compile = on` it is an error."
     import torch
     more = dict(recompile_limit=64) if "recompile_limit" in inspect.signature(torch.compile).parameters else {}
     compiled = torch.compile(f, dynamic=False, **more)
     def run(*args, **kwargs):
         if _FAILED: return f(*args, **kwargs)
         try: return compiled(*args, **kwargs)
-        except torch._dynamo.exc.BackendCompilerFailed as e:
+        except torch._dynamo.exc.TorchDynamoException as e:
             _FAILED.append(str(e).partition("\n")[0])
             warnings.warn(f"torch.compile did not work here ({_FAILED[0]}); going on without it, which is slower. With compile = off in settings.ini it is not tried", stacklevel=2)
         return f(*args, **kwargs)

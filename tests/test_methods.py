@@ -1,4 +1,5 @@
 """The contract every method keeps, over the registry: a new method is tested by being registered."""
+import shutil
 import pytest, torch
 from dataclasses import fields
 from dd_nb.compare.sweep import sweep
@@ -69,8 +70,9 @@ def test_what_was_learned_serves_every_budget(name, data, tmp_path):
     "The budget has no part in learning: a run that takes over another's result has what it would have learned itself, to the bit."
     last = lambda ipc, root, seed=0, **kw: list(distill_iter(name, data, ipc=ipc, seed=seed, root=tmp_path/root, **(small(name) | kw)))
     own, first = last(3, "own")[-1].run, last(1, "shared")[-1].run
-    (tmp_path/"shared"/f"{name}-digits-ipc9-s0-damaged").mkdir()
-    for f in ("config.json", "done.json"): (tmp_path/"shared"/f"{name}-digits-ipc9-s0-damaged"/f).write_text("{")
+    for broken in ("config.json", "done.json", "distilled.safetensors"):        # damaged runs that come first
+        shutil.copytree(first.path, there := tmp_path/"shared"/f"{name}-a-{broken}")
+        (there/broken).write_text("{")
     events = last(3, "shared", share=True)
     run = events[-1].run
     assert len(events) == 1 and events[0].done and run.state == "done" and run.name == own.name and run.config["learned_by"] == first.name
@@ -79,6 +81,9 @@ def test_what_was_learned_serves_every_budget(name, data, tmp_path):
     assert len(events[0].images) == 30 and len(last(3, "shared", share=True)) == 1
     for kw in (dict(seed=1), dict(width=9), dict(resume=False)): assert len(last(3, "shared", share=True, **kw)) > 1          # another seed or setting, or asked to begin anew
     assert len(last(4, "shared")) > 1                            # not asked to share
+    begun = distill_iter(name, data, ipc=5, root=tmp_path/"shared", **small(name))
+    next(begun); begun.close()
+    assert len(last(5, "shared", share=True)) > 1                # goes on where it was cut short
 
 def test_a_sweep_learns_a_generator_once(tmp_path):
     s = sweep(dict(methods="gan", ipc=[1, 3], nets="mlp:width=8", students=1, changes=dict(epochs=2), hyper=dict(gan=small("gan"))), root=tmp_path, progress=False)

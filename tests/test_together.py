@@ -9,6 +9,7 @@ from dd_nb.data import load_data
 from dd_nb.distilled import Images
 from dd_nb import judge
 from dd_nb.judge import evaluate
+from dd_nb.nets import padded_chunks
 from dd_nb.settings import can_compile, torch_compile
 
 KW = dict(nets=["convnet:width=8", "mlp:width=8"], epochs=5, progress=False)
@@ -159,7 +160,9 @@ def test_what_is_compiled_learns_the_same(data, alone, some, monkeypatch):
     made = []
     monkeypatch.setattr(judge, "torch_compile", lambda net: made.append(type(net).__name__) or torch_compile(net))
     close(evaluate(some, data, seeds=5, together="off", **KW), alone)
-    assert made == ["ConvNet"]                                   # digits have too few test images to compile for them
+    monkeypatch.setattr(judge, "TEST_FROM", 1)
+    close(evaluate(some, data, seeds=5, together="off", **KW), alone)
+    assert made == ["ConvNet"]*2                                 # once an evaluation, whether for training alone or for testing too
     graphs = []
     f = torch_compile(torch.nn.Flatten())
     for n in range(2, 14): graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"]); f(torch.zeros(n, 2, 2))
@@ -167,9 +170,10 @@ def test_what_is_compiled_learns_the_same(data, alone, some, monkeypatch):
 
 @pytest.mark.parametrize("together", ["off", "stack"])
 def test_what_is_compiled_for_testing_sees_the_same(together, data, some, monkeypatch):
-    "Trained as ever and tested by compiled code, in portions of which the last is not full: the same accuracy; networks that gain nothing are left alone."
+    "Trained as ever and tested by compiled code, in portions of which the last is not full: the same accuracy and loss; networks that gain nothing are left alone."
     if not can_compile(): pytest.skip("no C++ compiler")
     torch.compiler.reset()
+    monkeypatch.setattr(judge, "padded_chunks", lambda f, x: padded_chunks(f, x, 200))
     nets = ["convnet:width=8", "resnet18_bn:width=8,blocks=1", "vgg11:width=4", "alexnet:width=4", "vit:depth=1,dim=24", "mlp:width=8"]
     judged = lambda: evaluate(some, data, nets, 2, together=together, steps=3, progress=False)
     alone, made, sizes = judged(), [], set()
@@ -180,7 +184,7 @@ def test_what_is_compiled_for_testing_sees_the_same(together, data, some, monkey
         return lambda x: (sizes.add(len(x)), f(x))[1]
     monkeypatch.setattr(judge, "torch_compile", compiled)
     close(judged(), alone)
-    assert made == ["ConvNet", "ResNet18", "Stack"] and sizes == {1024}
+    assert made == ["ConvNet", "ResNet18", "Stack"] and sizes == {200}
 
 def test_a_machine_that_cannot_compile(tmp_path):
     "A compiler that does not work: one warning, and the students of a machine without one; where compiling is demanded, an error."
@@ -196,9 +200,9 @@ def test_a_machine_that_cannot_compile(tmp_path):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             t = judged()
-        assert sum("compile = off" in str(w.message) for w in said) == 1 and not judge.can_compile()
+        assert sum("compile = off" in str(w.message) for w in said) == 1 and judge.can_compile()      # runs are named by it
         judge.can_compile = lambda: False
-        assert t.equals(judged())
+        assert (t - judged()).abs().max().max() < 1e-4
     """
     run = lambda **env: subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, text=True, timeout=300, env=os.environ | dict(CXX="/bin/false", TORCHINDUCTOR_CACHE_DIR=str(tmp_path/"cache"), DD_NB_RUNS=str(tmp_path)) | env)
     if not can_compile(): pytest.skip("no C++ compiler")
