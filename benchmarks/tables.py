@@ -179,6 +179,7 @@ def blocks() -> dict:
         t = csv("student_speed")
         warm, cold = (t[t.cold == c].groupby(["net", "side"], sort=False) for c in (False, True))
         g = warm.agg(train=("train_seconds", "min"), test=("test_seconds", "min"), first=("first", "first"), accuracy=("accuracy", "mean"))
+        g = g.loc[[(n, side) for n in dict.fromkeys(t.net) for side in ("eager", "compiled", "eager, bfloat16", "compiled, bfloat16") if (n, side) in g.index]]
         g["first on a machine"] = cold["first"].first().map("{:.1f}".format)
         out["student_speed"] = markdown(g.assign(**{c: g[c].map("{:.1f}".format) for c in ("train", "test", "first")}, accuracy=(100*g.accuracy).map("{:.1f}".format)).fillna("").reset_index()) + source(t, "student_speed")
     if (RESULTS/"comparison.csv").exists(): t = csv("comparison"); out["comparison"] = comparison(t) + source(t, "comparison")

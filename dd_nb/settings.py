@@ -22,7 +22,7 @@ class Settings:
     runs: Path = Path("runs")        # folder with one sub-folder a run
     download: bool = param(True)     # fetch a missing data set from its official address
     device: str = param("auto", choices=("auto", "cpu", "cuda", "mps"))  # auto: the GPU if there is one
-    compile: str = param("auto", choices=("auto", "on", "off"))          # torch.compile where it pays; off needs no C++ compiler
+    compile: str = param("auto", choices=("auto", "on", "off"))          # torch.compile where it pays; on: failing is an error, off: never
     threads: int = param(0, 0)       # CPU threads; 0: as torch chooses
     checkpoint_seconds: float = param(15., 0)  # a run cut short loses at most this much work
     method: str = param("dm")        # what the explorer starts with
