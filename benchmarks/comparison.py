@@ -8,15 +8,16 @@ from common import RESULTS, arguments, merge, stamp
 from dd_nb import bounds, list_methods
 from dd_nb.compare.sweep import Sweep, as_grid, planned_run, sweep_iter
 from dd_nb.core import DDError
-from dd_nb.judge import STUDENTS
-from dd_nb.settings import get_device, settings
+from dd_nb.judge import STUDENTS, get_protocol
+from dd_nb.settings import fast_bfloat16, get_device, settings
 
 args = arguments(__doc__, methods=dict(default="*", help="with commas; *: all"), data=dict(default="digits,fashion_mnist,cifar10"), ipc=dict(default="1,10"), nets=dict(default="convnet:width=64;resnet18:width=16;vgg11:width=16;alexnet:width=32;vit:depth=3,dim=96", help="with semicolons"),
                  seeds=dict(type=int, default=1, help="distillation seeds"), students=dict(type=int, default=3, help="students a set and network; with two an interval says nothing"), preset=dict(default="quick"), protocol=dict(default="quick", help="name or file"),
                  steps=dict(default="resnet18*=60;vgg11*=100;alexnet*=150;vit*=60", help="steps of a student of these networks, with semicolons; others, and vit on digits, as the protocol says; '': all"),
                  less=dict(default="mtt:steps=50;rcig:steps=100;frepo:steps=500;kip:steps=300;haba:options=steps=100", help="hyper-parameters of costly methods on images larger than 8 x 8; '': as the preset says"),
-                 precision=dict(default="bfloat16", help="of the students; equal accuracy in both (student_speed.csv)"), whole=dict(action="store_true", help="the upper bound too"), root=dict(default=None, help="folder of runs; default the setting's"),
+                 precision=dict(default="fast", help="of the students; fast: bfloat16 where the device computes in it; equal accuracy in both (student_speed.csv), so rows of either are not made again"), whole=dict(action="store_true", help="the upper bound too"), root=dict(default=None, help="folder of runs; default the setting's"),
                  workers=dict(type=int, default=1, help="tasks at once, of one thread each"), ray=dict(default="", help="address of a Ray cluster"), gpus=dict(type=float, default=0, help="GPUs a task, on a cluster"), resume=dict(action="store_true", help="rows that the CSV has by these settings are not made again, whoever made them"), plan=dict(action="store_true", help="only say what is done and what is to do"))
+if args.precision == "fast": args.precision = "bfloat16" if fast_bfloat16(get_device()) else "float32"
 KEY, out, about = ["data", "method", "ipc", "net", "distil_seed", "seed"], args.out or RESULTS/"comparison.csv", stamp(get_device())
 names = lambda s, sep=",": [p.strip() for p in s.split(sep) if p.strip()]
 methods, nets, fewer = list_methods() if args.methods == "*" else names(args.methods), names(args.nets, ";"), {k: int(v) for k, _, v in (p.rpartition("=") for p in names(args.steps, ";"))}
@@ -29,9 +30,9 @@ if args.quick:
     grid |= dict(data=["digits"], ipc=grid["ipc"][:2], nets=nets, seeds=1, students=1)
     fewer = {n: 2 for n in nets}
 
-def students(data):
+def students(data, precision=args.precision):
     "What differs from the protocol. per_net stands after what an artifact brings, so that a method that asks for many steps gets no more than the others."
-    return dict(precision=args.precision, per_net=[*STUDENTS, *([n, dict(steps=k, warmup=k//10)] for n, k in fewer.items() if args.quick or data != "digits" or not n.startswith("vit"))])
+    return dict(precision=precision, per_net=[*STUDENTS, *([n, dict(steps=k, warmup=k//10)] for n, k in fewer.items() if args.quick or data != "digits" or not n.startswith("vit"))])
 
 def less(data):
     "Hyper-parameters of the grid's methods that differ from the preset on these data."
@@ -54,11 +55,16 @@ def keep(rows):
     t = pd.DataFrame(rows).assign(precision=args.precision, **about)
     if not args.quick or args.out: merge(t.drop(columns=[c for c in ("artifact", "run") if c in t]), out, KEY)
 
-have = pd.read_csv(out) if args.resume and out.exists() else None
+def known(data):
+    "Rows of the CSV that are not made again: of these settings, in either precision."
+    if not args.resume or not out.exists(): return None
+    ours, *others = (get_protocol(args.protocol, **students(data, k)).name for k in (args.precision, "float32", "bfloat16"))
+    return pd.read_csv(out).replace(dict(protocol=dict.fromkeys(others, ours)))
+
 grids = [as_grid(grid | dict(data=d, hyper=less(d), changes=students(d))) for d in grid["data"]]
 if args.plan:
     for g in grids:
-        s = Sweep(g, args.root or settings().runs, have)
+        s = Sweep(g, args.root or settings().runs, known(*g.data))
         for i, c in enumerate(s.plan):
             try: s.runs[i] = planned_run(c, s.root)
             except DDError as e: print(f"cannot: {c}: {e}"); continue
@@ -66,7 +72,7 @@ if args.plan:
             print(f"{'done' if not left else 'judge' if s.runs[i].state_done else 'distil and judge'}: {c}{': ' if left else ''}{', '.join(f'{k} x {n}' for n, k in left.items())}")
     raise SystemExit
 for g in grids:
-    for e in sweep_iter(g, "ray" if args.ray else "local", args.root, have=have, **(dict(address=args.ray, gpus=args.gpus) if args.ray else dict(workers=args.workers))):
+    for e in sweep_iter(g, "ray" if args.ray else "local", args.root, have=(have := known(*g.data)), **(dict(address=args.ray, gpus=args.gpus) if args.ray else dict(workers=args.workers))):
         s, at = e.sweep, (e.sweep.plan.index(e.cell), e.sweep.grid.nets.index(e.net) if e.net else None)
         if e.what in ("judged", "reused") and (rows := [r for k, r in sorted(s.rows.items()) if k[:2] == at]):
             if new := [r for r in rows if "device" not in r]: keep([r | dict(reduced=reduced(r), error="") for r in new])      # a row of the CSV keeps its device and date
@@ -77,8 +83,8 @@ for g in grids:
             print(f"{s.done:6.1%} {e.cell}{', ' + e.net if e.net else ''} FAILED: {said[:200]}", flush=True)
     print(f"{s}\n{s.table.groupby(['data', 'ipc', 'method', 'net'], sort=False).accuracy.agg(['mean', 'std', 'count']).round(4).to_string() if s.rows else ''}", flush=True)
     if args.whole:
-        there = set() if have is None else set(have[(have.method == "whole") & (have.data == g.data[0]) & have.accuracy.notna()].set_index(["net", "seed", "precision"]).index)
+        there = set() if have is None else set(have[(have.method == "whole") & (have.data == g.data[0]) & have.accuracy.notna()].set_index(["net", "seed"]).index)
         for net in nets:
-            if {(net, k, args.precision) for k in g.students} <= there: continue
+            if {(net, k) for k in g.students} <= there: continue
             t = bounds(g.data[0], 1, net, g.students, args.protocol, kinds=("whole",), root=args.root, progress=False, precision=args.precision)
             keep([r | dict(preset="", distil_seed=0, hyper="", distil_seconds=0., reduced=f"{r['steps']} student steps", error="") for r in t.to_dict("records")])

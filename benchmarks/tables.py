@@ -124,10 +124,11 @@ def comparison(t) -> str:
         wide.insert(0, "bytes", [f"{s[s.method == m].bytes.iloc[0]:,.0f}" for m in wide.index])
         steps = part.groupby("net", sort=False).steps.agg(["min", "max"])
         said = ", ".join(f"{n} {a:,.0f}" + (f" to {b:,.0f}" if a != b else "") for n, a, b in steps.itertuples())
+        if len(bound := fine[(fine.method == "whole") & (fine.data == data)]): said += f", on the whole set {bound.steps.max():,.0f}"
         less = "; ".join(dict.fromkeys(x for r in part.reduced.dropna() for x in r.split("; ") if "student steps" not in x))
         failed = sorted(set(t[(t.data == data) & (t.ipc == ipc) & t.accuracy.isna()].method) - set(part.method))
         yet = sorted(set(list_methods()) - set(part.method) - set(failed))
-        out.append(f"**{data}, IPC {ipc:g}**\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs)." + (f" Could not be: {', '.join(failed)}." if failed else "") + (f" Not run yet: {', '.join(yet)}." if yet else ""))
+        out.append(f"**{data}, IPC {ipc:g}**\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs). Students in {' or '.join(sorted(part.precision.unique()))}." + (f" Could not be: {', '.join(failed)}." if failed else "") + (f" Not run yet: {', '.join(yet)}." if yet else ""))
     return "\n\n".join(out)
 
 def blocks() -> dict:
