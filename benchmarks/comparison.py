@@ -31,7 +31,7 @@ if args.quick:
     fewer = {n: 2 for n in nets}
 
 def students(data, precision=args.precision):
-    "What differs from the protocol. per_net stands after what an artifact brings, so that a method that asks for many steps gets no more than the others."
+    "What differs from the protocol. On the networks of --steps every method's students take as many, also those of an artifact that brings a number of its own (KIP, FRePo and RCIG: 1,000)."
     return dict(precision=precision, per_net=[*STUDENTS, *([n, dict(steps=k, warmup=k//10)] for n, k in fewer.items() if args.quick or data != "digits" or not n.startswith("vit"))])
 
 def less(data):
@@ -51,9 +51,20 @@ def reduced(r):
     return "; ".join([*parts, *([f"{base} with {options}"] if options else []), f"{len(g.students)} students of {len(g.seeds)} sets"])
 
 def keep(rows):
-    "Rows into the CSV. A failure takes the place of the first student, so that a success takes it back."
+    "Rows into the CSV. One that it has already, of this accuracy and duration, stays as it is, with its device and date."
     t = pd.DataFrame(rows).assign(precision=args.precision, **about)
-    if not args.quick or args.out: merge(t.drop(columns=[c for c in ("artifact", "run") if c in t]), out, KEY)
+    if args.quick and not args.out: return
+    same, old = [*KEY, "protocol", "accuracy", "seconds"], pd.read_csv(out) if out.exists() else pd.DataFrame()
+    if {*same} <= {*t} & {*old}: t = t[~t.set_index(same).index.isin(old.set_index(same).index)]
+    if len(t): merge(t.drop(columns=[c for c in ("artifact", "run") if c in t]), out, KEY)
+
+def failed(s, cell, net, said):
+    "A failure stands where the first student is missing, so that its success takes the place; students that are there stay."
+    old = pd.read_csv(out) if out.exists() else pd.DataFrame()
+    there = old[old.accuracy.notna()].set_index(KEY).index if "accuracy" in old else []
+    for n in [net] if net else nets:
+        row = cell.said | dict(net=n, protocol=s.protocol, reduced="", error=said)
+        if left := [k for k in s.grid.students if tuple((row | dict(seed=k))[c] for c in KEY) not in there]: keep([row | dict(seed=left[0])])
 
 def known(data):
     "Rows of the CSV that are not made again: of these settings, in either precision."
@@ -79,7 +90,7 @@ for g in grids:
             print(f"{s.done:6.1%} {e.cell}, {e.net}: {', '.join(format(100*r['accuracy'], '.1f') for r in rows)}{'' if new else ', as in the CSV'}", flush=True)
         if e.what == "failed":
             said = e.message.strip().splitlines()[-1][:300]
-            keep([e.cell.said | dict(net=n, protocol=s.protocol, seed=g.students[0], reduced="", error=said) for n in ([e.net] if e.net else nets)])
+            failed(s, e.cell, e.net, said)
             print(f"{s.done:6.1%} {e.cell}{', ' + e.net if e.net else ''} FAILED: {said[:200]}", flush=True)
     print(f"{s}\n{s.table.groupby(['data', 'ipc', 'method', 'net'], sort=False).accuracy.agg(['mean', 'std', 'count']).round(4).to_string() if s.rows else ''}", flush=True)
     if args.whole:

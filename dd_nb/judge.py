@@ -44,7 +44,7 @@ class Protocol:
     augment: str = param("auto")           # DSA strategy for the student; "auto": the data set's own; "none"
     labels: str = param("own", choices=("own", "hard", "teacher", "stored teacher"))  # the artifact's labels; the class numbers; or what a teacher says, of each augmented image anew or once of each image
     whole_epochs: int = param(200, 1)      # passes over the whole real set, for the upper bound
-    whole_steps: int = param(0, 0)         # if above 0, the upper bound takes this many steps instead
+    whole_steps: int = param(0, 0)         # if above 0, the upper bound takes this many steps instead; `steps` below do not touch it
     whole_batch: int = param(512, 1)       # images a step there
     precision: str = param("float32", choices=("float32", "bfloat16"))  # bfloat16: autocast; weights and optimiser stay in float32
     per_net: tuple = ()                    # exceptions: ((network pattern, {field: value}), ...)
@@ -68,12 +68,14 @@ class Protocol:
         validate(self)
         object.__setattr__(self, "per_net", tuple((n, dict(d)) for n, d in self.per_net))      # JSON knows lists only
         object.__setattr__(self, "rates", tuple(map(float, self.rates)))
+        if self.steps and self.warmup >= self.steps: raise ConfigError(f"warmup = {self.warmup} of steps = {self.steps}; expected fewer, since the schedule follows the warm-up")
         if self.truth and "teacher" not in self.labels:
             raise ConfigError(f"truth = {self.truth} adds the class numbers to a teacher's labels, but labels = {self.labels!r}; expected truth = 0, or labels = 'teacher'")
     def for_net(self, net: str) -> "Protocol":
         "The protocol with the exceptions for this network applied."
         from fnmatch import fnmatch
         changes = {k: v for pattern, d in self.per_net if fnmatch(net, pattern) for k, v in d.items()}
+        if self.steps and changes.get("steps"): changes = dict(warmup=self.warmup*changes["steps"]//self.steps) | changes      # a share of the steps
         return replace(self, **changes) if changes else self
 
 # %% ../nbs/08_judge.ipynb #6a73b0c7
@@ -307,6 +309,9 @@ def for_artifact(
 ) -> Protocol:
     "The protocol with what the artifact brings."
     own = dict(distilled.recipe.get("student") or {})
+    if own.get("steps") and {"steps", "epochs"} & set(asked):          # training of another length warms up for the same share of it
+        length, warm = own.pop("steps"), own.pop("warmup", 0)
+        if "warmup" not in asked: own["warmup"] = warm*(p.steps or p.epochs)//length
     loss = own.pop("loss", "ce")
     loss = loss if p.labels == "own" else "ce"
     if p.student == "own": p = override(p, **{k: v for k, v in own.items() if k not in asked})
@@ -413,7 +418,9 @@ def whole_source(
 ) -> tuple:              # source, protocol with the batch size, epochs, images an epoch
     "The whole training set, as a protocol wants it trained on."
     q, source = replace(p, batch=p.whole_batch), WholeSet(data)
-    if p.whole_steps: return Steps(source, 20), q, max(1, p.whole_steps//20), 20*p.whole_batch
+    if p.whole_steps:
+        each = max(n for n in range(1, 21) if p.whole_steps % n == 0)
+        return Steps(source, each), q, p.whole_steps//each, each*p.whole_batch
     return source, q, p.whole_epochs, len(data.y_train)
 
 # %% ../nbs/08_judge.ipynb #fe00e148
@@ -687,7 +694,7 @@ def bounds_iter(
 def _bounds(data, ipc, jobs, p, root, together):
     kept, todo, tested = 0, [], replace(data, x_train=data.x_test, y_train=data.y_test).fingerprint      # todo: which of `jobs`, its file, its student
     for i, (kind, net, seed) in enumerate(jobs):
-        q = p if kind == "random" else replace(p, labels="own", loss="auto" if p.loss == "kl" else p.loss, truth=0.)      # the whole set has labels of its own
+        q = p if kind == "random" else _for_whole(p)
         n = ipc if kind == "random" else 0
         file = root/"bounds"/f"{_key(kind, data, net, seed, q, ipc=n, test=tested)}.json"
         if (row := _read(file)) is not None:
@@ -714,6 +721,11 @@ def _read(file):
     except (OSError, ValueError): return None
 
 # %% ../nbs/08_judge.ipynb #553b1b2d
+def _for_whole(p):
+    "The whole set has labels of its own, and its length of training is the protocol's `whole_*`, not the steps of students."
+    exceptions = tuple((n, {k: v for k, v in d.items() if k not in ("steps", "warmup")}) for n, d in p.per_net) if p.steps or any("steps" in d for _, d in p.per_net) else p.per_net
+    return replace(p, labels="own", loss="auto" if p.loss == "kl" else p.loss, truth=0., steps=0, warmup=0 if p.steps else p.warmup, per_net=exceptions)
+
 def _source(kind, data, ipc, seed, p):
     "What a bound's student trains on: source, protocol, epochs, images an epoch."
     if kind == "whole": return whole_source(data, p)

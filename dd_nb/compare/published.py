@@ -89,6 +89,7 @@ def _differences(row, s) -> list:
         elif (int(have) not in (int(want), int(want) + 1)) if k == "epochs" else have != want: why.append(f"{say(have if k != 'epochs' else int(have))}, published {say(want)}")
     if "*" in str(name := row.get("protocol", "")): why.append(f"protocol {name}, changed by hand: batch, schedule or decay may be other ones")
     preset = row.get("preset")
+    if isinstance(h := row.get("hyper"), str) and h: preset = f"{preset} with {h}"
     if s["method"] not in ("random", "whole", "herding", "kcenter") and preset != "paper": why.append(f"distilled by {f'preset {preset}' if isinstance(preset, str) else 'a preset that the table does not name'}, not by paper")
     return why
 

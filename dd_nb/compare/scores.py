@@ -175,10 +175,12 @@ RUN_NAME = r".*-ipc\d+-s\d+-[0-9a-f]{8}"
 def series(
     table,  # DataFrame, a row a student, from `evaluate`, `gather` or `sweep`
 ) -> list:  # a name for each row
-    "What an artifact is called, without its budget; a run's name says less than its method and hyper-parameters."
-    more = table.hyper if "hyper" in table else [""]*len(table)
-    name = lambda a, m, i, h: m + (f", {h}" if isinstance(h, str) and h else "") if re.fullmatch(RUN_NAME, str(a)) else str(a).replace(f", IPC {i:g}", "", 1)
-    return [name(*r) for r in zip(table.artifact, table.method, table.ipc, more)]
+    "What an artifact is called, without its budget; a run's name says less than its method, its preset where there are several, and hyper-parameters."
+    none = [""]*len(table)
+    more, presets = (table[c] if c in table else none for c in ("hyper", "preset"))
+    several = {m for m, n in table.groupby("method").preset.nunique().items() if n > 1} if "preset" in table else ()
+    name = lambda a, m, i, *said: ", ".join([m, *(s for s in said if isinstance(s, str) and s)]) if re.fullmatch(RUN_NAME, str(a)) else str(a).replace(f", IPC {i:g}", "", 1)
+    return [name(a, m, i, p if m in several else "", h) for a, m, i, p, h in zip(table.artifact, table.method, table.ipc, presets, more)]
 
 def named(table): "The table with columns `series`, and `artifact` as series and budget."; s = series(table); return table.assign(series=s, artifact=[f"{n}, IPC {i:g}" for n, i in zip(s, table.ipc)])
 
@@ -187,7 +189,7 @@ def _joined(table):
     if "distil_seed" not in table or table.distil_seed.nunique() < 2 or "artifact" not in table or not {"method", "ipc"} <= set(table): return table
     return named(table).drop(columns="series")
 
-SETTING = ("artifact", "method", "data", "ipc", "net", "protocol", "labels", "augment", "optimizer", "lr", "lr_from", "epochs", "steps", "space", "bytes", "floats", "label_bytes", "epoch_images", "preset")
+SETTING = ("artifact", "method", "data", "ipc", "net", "protocol", "labels", "augment", "optimizer", "lr", "lr_from", "epochs", "steps", "space", "bytes", "floats", "label_bytes", "epoch_images", "preset", "hyper")
 
 def _alike(row, bound, kind) -> bool:
     "Whether a bound's students were trained like these. A rate that was chosen on held-out images is each side's own."

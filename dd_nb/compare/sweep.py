@@ -257,7 +257,7 @@ class Sweep:
         have=None,  # DataFrame of rows from elsewhere, see `rows_of`
     ):
         self.have = {} if have is None else rows_of(have)
-        self.grid, self.root, self.plan, self.rows, self.failures, self.runs, self.share = grid, Path(root), cells(grid), {}, {}, {}, {}
+        self.grid, self.root, self.plan, self.rows, self.failures, self.runs, self.share, self.known = grid, Path(root), cells(grid), {}, {}, {}, {}, {}
         self.how = sweep_protocol(grid)
         self.protocol = self.how["name"]                                # as rows name it
         what = {f.name: getattr(grid, f.name) for f in fields(Grid)} | dict(protocol=self.how["protocol"])
@@ -307,11 +307,12 @@ def missing(self:Sweep, i, net) -> list:
     "Seeds of students not judged yet; rows that are there are taken."
     run, left = self.runs[i], list(self.grid.students)
     for seed, row in self.have.get(_about(self.plan[i].said | dict(net=net, protocol=self.protocol)), {}).items():
-        if seed in left: self.rows[i, self.grid.nets.index(net), seed] = row; left.remove(seed)
+        if seed in left: self.rows[i, self.grid.nets.index(net), seed] = row | dict(artifact=run.name, run=run.name); left.remove(seed)      # a CSV need not say the run
     progress = run.progress
     for row in run._json("evaluation.json", []):
         if (row["net"], row["protocol"]) == (net, self.protocol) and row["seed"] in left: self.add(i, row, progress); left.remove(row["seed"])
-    self.share[i, self.grid.nets.index(net)] = 1 - len(left)/len(self.grid.students)
+    at = i, self.grid.nets.index(net)
+    self.share[at] = self.known[at] = 1 - len(left)/len(self.grid.students)
     return left
 
 # %% ../../nbs/compare/sweep.ipynb #04a7fff3
@@ -343,7 +344,8 @@ def note(self:Sweep, i, net, kind, value) -> Swept|None:
         self.runs[i].add_evaluation([value["row"]])
         self.add(i, value["row"], self.runs[i].progress)
         return event("row", row=value["row"])
-    self.share[i, k] = value["done"] if "done" in value else value["step"]/max(1, value["steps"])
+    had = self.known.get((i, k), 0.)
+    self.share[i, k] = had + (1 - had)*(value["done"] if "done" in value else value["step"]/max(1, value["steps"]))
     return event("progress")
 
 # %% ../../nbs/compare/sweep.ipynb #81419052
