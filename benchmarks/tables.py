@@ -112,8 +112,10 @@ def speed(t) -> str:
     t = t.assign(s=t.seconds_a_step.map("{:.3f}".format), times=t.speedup.map("{:.1f} x".format), gap=t.loss_difference.map("{:.0e}".format))
     return markdown(t[["size", "net", "batch_real", "ipc", "side", "s", "times", "peak_mb", "gap"]].rename(columns=dict(batch_real="real a class", ipc="IPC", s="s a step", times="faster", peak_mb="peak MB", gap="loss difference")))
 
+LABELS = dict(dict.fromkeys(("kip", "frepo", "rcig"), "learned"), **dict.fromkeys(("d4m", "ddoq"), "a teacher's"))
+
 def comparison(t) -> str:
-    "A table for each data set and IPC: methods down, architectures across, bytes, and what was reduced."
+    "A table for each data set and IPC: methods down, architectures across, what each cost, and what was reduced."
     from dd_nb import list_methods, summarize
     out, fine = [], t[t.accuracy.notna()]
     rank = lambda m: (ORDER.index(m) if m in ORDER[:-1] else 99 if m != "whole" else 100, m)
@@ -121,15 +123,31 @@ def comparison(t) -> str:
         s = summarize(pd.concat([part, fine[(fine.method == "whole") & (fine.data == data)]]), by=("method", "net"))
         s["cell"] = (100*s["mean"]).map("{:.1f}".format) + (100*s.ci95).map(" ± {:.1f}".format).where(s.ci95.notna(), "")
         wide = s.pivot(index="method", columns="net", values="cell").reindex(index=sorted(set(s.method), key=rank), columns=list(dict.fromkeys(s.net))).fillna("")
-        wide.insert(0, "bytes", [f"{s[s.method == m].bytes.iloc[0]:,.0f}" for m in wide.index])
-        steps = part.groupby("net", sort=False).steps.agg(["min", "max"])
-        said = ", ".join(f"{n} {a:,.0f}" + (f" to {b:,.0f}" if a != b else "") for n, a, b in steps.itertuples())
+        first = pd.concat([part, fine[(fine.method == "whole") & (fine.data == data)]]).groupby("method").first()
+        wide.insert(0, "bytes", [f"{first.bytes[m]:,.0f}" for m in wide.index])
+        wide.insert(1, "labels", [LABELS.get(m, first.labels[m]) for m in wide.index])
+        wide.insert(2, "min", [f"{first.distil_seconds[m]/60:.1f}" for m in wide.index])
+        said = []
+        for n, g in part.groupby("net", sort=False):
+            most, each = g.steps.mode()[0], g.groupby("method").steps.first()
+            said.append(f"{n} {most:,.0f}" + "".join(f" ({', '.join(each.index[each == k])} {k:,.0f})" for k in sorted(set(each) - {most})))
+        said = ", ".join(said)
         if len(bound := fine[(fine.method == "whole") & (fine.data == data)]): said += f", on the whole set {bound.steps.max():,.0f}"
         less = "; ".join(dict.fromkeys(x for r in part.reduced.dropna() for x in r.split("; ") if "student steps" not in x))
         failed = sorted(set(t[(t.data == data) & (t.ipc == ipc) & t.accuracy.isna()].method) - set(part.method))
         yet = sorted(set(list_methods()) - set(part.method) - set(failed))
-        out.append(f"**{data}, IPC {ipc:g}**\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs). Students in {' or '.join(sorted(part.precision.unique()))}." + (f" Could not be: {', '.join(failed)}." if failed else "") + (f" Not run yet: {', '.join(yet)}." if yet else ""))
+        out.append(f"**{data}, IPC {ipc:g}** (± half the 95 % interval)\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs). Augmentation: {', '.join(sorted(part.augment.unique())).replace('_', ' ')}. Students in {' or '.join(sorted(part.precision.unique()))}." + (f" Could not be: {', '.join(failed)}." if failed else "") + (f" Not run yet: {', '.join(yet)}." if yet else ""))
     return "\n\n".join(out)
+
+def scored(t) -> str:
+    "DD-Ranking's scores: accuracies in percent, HLR and IOR in points, LRS and ARS on their scale."
+    from dd_nb.compare.scores import score_table
+    out = []
+    for (data, preset, _), part in t.groupby(["data", "preset", "epochs_asked"], sort=False):
+        for r in score_table(part).to_dict("records"):
+            points, scale = (lambda k: f"{100*r[k]:.1f} ± {100*r[k + ' ±']:.1f}"), (lambda k: f"{r[k]:.3f} ± {r[k + ' ±']:.3f}")
+            out.append(dict(method=f"`{r['artifact']}`", data=f"{data}, IPC {r['ipc']}", network=r["net"], **{k: f"{100*r[k]:.1f}" for k in ("real-hard", "syn-hard", "syn-any", "rdm-any")}, HLR=points("HLR"), IOR=points("IOR"), LRS=scale("LRS"), ARS=scale("ARS"), students=r["seeds"]))
+    return markdown(pd.DataFrame(out))
 
 def blocks() -> dict:
     out = {}
@@ -184,6 +202,7 @@ def blocks() -> dict:
         g["first on a machine"] = cold["first"].first().map("{:.1f}".format)
         out["student_speed"] = markdown(g.assign(**{c: g[c].map("{:.1f}".format) for c in ("train", "test", "first")}, accuracy=(100*g.accuracy).map("{:.1f}".format)).fillna("").reset_index()) + source(t, "student_speed")
     if (RESULTS/"comparison.csv").exists(): t = csv("comparison"); out["comparison"] = comparison(t) + source(t, "comparison")
+    if (RESULTS/"scores_table.csv").exists(): t = csv("scores_table"); out["scores"] = scored(t) + source(t, "scores_table")
     if (RESULTS/"harness_speed.csv").exists():
         t = csv("harness_speed")
         out["harness_speed"] = markdown(t.assign(faster=t.speedup.map("{:.2f} x".format), accuracy=(100*t.accuracy).map("{:.1f}".format) + (100*t["std"]).map(" ± {:.1f}".format).where(t["std"].notna(), ""), apart=t.apart.map("{:.1%}".format))

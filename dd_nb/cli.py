@@ -225,6 +225,7 @@ def run_sweep(
     address: Annotated[str, Option(help="ray: the cluster's address.")]="auto",
     gpus: Annotated[float, Option(min=0, help="ray: GPUs a task.")]=0,
     csv: Annotated[Optional[Path], Option(metavar="FILE", help="Write one row a run, network and student; rewritten as rows come.")]=None,
+    have: Annotated[Optional[Path], Option(metavar="FILE", help="A table (--csv) from a machine whose runs are not here: what it has is not made again.")]=None,
     plan: Annotated[bool, Option("--plan", help="Say what is done and what is to do; computes nothing.")]=False,
     device: Device=None,
 ):
@@ -244,10 +245,9 @@ def run_sweep(
         print(f"{len(state)} runs, {sum(s == 'done' for s in state.values())} of them done; each is judged by {len(g.students)} students of {', '.join(g.nets)}, protocol {g.protocol}")
         return
     options = dict(workers=workers) if executor == "local" else dict(address=address, gpus=gpus)
-    try: s = sweep(g, executor, device=device, **options)
+    try: s = sweep(g, executor, device=device, csv=csv, have=have, **options)
     except KeyboardInterrupt as e: raise KeyboardInterrupt(f"{str(e) or 'Stopped; what is done is kept'}\nTo go on: {again()}") from None
-    if csv: atomic_write(csv, s.table.to_csv(index=False), "the table")
-    if len(s.table): print(result_lines(s.table, ("method", "hyper", "data", "ipc", "net", "protocol")))
+    if len(s.table): print(result_lines(s.table, ("method", *(["preset"] if len(g.presets) > 1 else []), "hyper", "data", "ipc", "net", "protocol")))
     print(f"{len(s.table)} rows, {len(s.failures)} failures; kept in {s.folder}")
     for f in s.failures.values(): print(f"failed: {f['method']} on {f['data']}, IPC {f['ipc']}, seed {f['distil_seed']}{', ' + f['net'] if f['net'] else ''}: {f['message'].strip().splitlines()[-1]}", file=sys.stderr)
     if s.failures: raise typer.Exit(1)

@@ -164,6 +164,11 @@ def test_a_sweep_from_a_file(own_runs, tmp_path, capsys):
     made = {p: p.stat().st_mtime_ns for p in own_runs.glob("*/evaluation.json")}
     here(capsys, "sweep", grid)
     assert len(made) == 2 and made == {p: p.stat().st_mtime_ns for p in own_runs.glob("*/evaluation.json")}
+    for p in own_runs.glob("*"): p.rename(tmp_path/p.name)
+    code, out, _ = here(capsys, "sweep", grid, "--have", tmp_path/"t.csv", "--csv", tmp_path/"u.csv")
+    assert code == 1 and "4 rows, 2 failures" in out and not list(own_runs.glob("*/evaluation.json")) and len(pd.read_csv(tmp_path/"u.csv")) == 4
+    code, _, err = here(capsys, "sweep", grid, "--have", grid)
+    assert code == 1 and "the table lacks" in err and "Traceback" not in err
     grid.write_text("methods = [")
     code, _, err = here(capsys, "sweep", grid)
     assert code == 1 and "cannot be read as TOML" in err and "Traceback" not in err

@@ -254,7 +254,7 @@ class Sweep:
     def __init__(self,
         grid: Grid,
         root,
-        have=None,  # DataFrame of rows from elsewhere, see `rows_of`
+        have=None,  # rows from elsewhere, see `rows_of`
     ):
         self.have = {} if have is None else rows_of(have)
         self.grid, self.root, self.plan, self.rows, self.failures, self.runs, self.share, self.known = grid, Path(root), cells(grid), {}, {}, {}, {}, {}
@@ -294,9 +294,13 @@ ABOUT = ["method", "data", "ipc", "preset", "distil_seed", "hyper", "net", "prot
 def _about(row): return tuple(v if isinstance(v, str) else "" if v != v else int(v) for v in map(row.get, ABOUT))
 
 def rows_of(
-    table,     # DataFrame, as `Sweep.table` or a CSV of it
+    table,     # DataFrame like `Sweep.table`, or a CSV file of one
 ) -> dict:     # {what it is about: {seed: row}}
     "Rows that have an accuracy."
+    import pandas as pd
+    if not isinstance(table, pd.DataFrame):
+        try: table = pd.read_csv(table)
+        except (OSError, ValueError) as e: raise ConfigError(f"{table} cannot be read as a table ({e}); expected a CSV file that a sweep wrote") from None      # pandas' own errors are ValueErrors
     if lacks := [c for c in [*ABOUT, "seed", "accuracy"] if c not in table]: raise ConfigError(f"the table lacks {', '.join(lacks)}; expected one that a sweep made")
     out = {}
     for row in table[table.accuracy.notna()].to_dict("records"): out.setdefault(_about(row), {})[int(row["seed"])] = row
@@ -383,7 +387,7 @@ def sweep_iter(
     root=None,            # folder of runs; default the setting
     device=None,          # of the tasks; default the setting (ray: the GPU if tasks have one)
     together: str="auto", # how the judge trains students, see `evaluate`
-    have=None,            # DataFrame of rows that are known, from a machine whose runs are not here
+    have=None,            # rows that are known, from a machine whose runs are not here: DataFrame or CSV file
     **options,            # local: workers; ray: address, cpus and gpus a task, retries, shared
 ) -> Iterator[Swept]:
     "Go through a grid; yields what happens, and closing it stops."
@@ -402,14 +406,16 @@ def sweep(
     executor: str="local",
     root=None,
     progress: bool=True,    # show a progress bar
+    csv=None,               # file to write the table to, rewritten as rows come
     **kwargs,
 ) -> Sweep:                 # its `table`, and what `failed`
     "Go through a grid to the end. What is done is read from the store, so that the same call goes on where it was stopped."
     from tqdm.auto import tqdm
-    events, s = sweep_iter(grid, executor, root, **kwargs), None
+    events, s, written = sweep_iter(grid, executor, root, **kwargs), None, 0
     with gentle_interrupt() as pressed, tqdm(total=1., disable=not progress, desc="sweep", bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         for e in events:
             s = e.sweep
+            if csv and len(s.rows) != written: atomic_write(csv, s.table.to_csv(index=False), "the table"); written = len(s.rows)
             bar.update(max(0., s.done - bar.n))
             bar.set_postfix_str(f"{len(s.rows)} rows, {len(s.failures)} failed; {e.cell}" + (f", {e.net}" if e.net else ""), refresh=e.what != "progress")
             if pressed():
