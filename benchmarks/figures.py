@@ -8,6 +8,8 @@ args = arguments(__doc__, source=dict(default=str(RESULTS/"comparison.csv"), hel
 if not Path(args.source).exists(): raise SystemExit(f"no {args.source} yet: comparison.py makes it" if not args.quick else 0)
 t = pd.read_csv(args.source)
 t = t[t.accuracy.notna() & (t.method != "whole")]
+if (kinds := t.groupby(["data", "precision"]).protocol.nunique()).max() > 1: raise SystemExit(f"rows of different protocols do not compare; expected one for each data set and precision, found {kinds[kinds > 1].to_dict()}")
+t = t.assign(protocol=t.groupby("data").protocol.transform("first"))     # what is left differs in precision, and the accuracy is the same in both (student_speed.csv)
 t = t.assign(artifact=t.method + ", IPC " + t.ipc.map("{:g}".format), ipc=t.ipc.astype(int)).drop(columns="hyper")
 for data, part in t.groupby("data", sort=False):
     pictures = {"bytes": by_bytes(part, next((n for n in part.net if n.startswith("convnet")), part.net.iloc[0]))} | {f"map_ipc{i}": heat_map(p) for i, p in part.groupby("ipc")}
