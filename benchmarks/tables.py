@@ -114,6 +114,12 @@ def speed(t) -> str:
 
 LABELS = dict(dict.fromkeys(("kip", "frepo", "rcig"), "learned"), **dict.fromkeys(("d4m", "ddoq"), "a teacher's"))
 
+def precisions(t) -> str:
+    "In which precision students trained, and which methods' did in the rarer one."
+    by = t.groupby("method").precision.agg(lambda p: " and ".join(sorted(set(p))))
+    common = by.mode()[0]
+    return common + "".join(f", of {', '.join(by.index[by == p])} in {p}" for p in sorted(set(by) - {common}))
+
 def comparison(t) -> str:
     "A table for each data set and IPC: methods down, architectures across, what each cost, and what was reduced."
     from dd_nb import list_methods, summarize
@@ -136,7 +142,7 @@ def comparison(t) -> str:
         less = "; ".join(dict.fromkeys(x for r in part.reduced.dropna() for x in r.split("; ") if "student steps" not in x))
         failed = sorted(set(t[(t.data == data) & (t.ipc == ipc) & t.accuracy.isna()].method) - set(part.method))
         yet = sorted(set(list_methods()) - set(part.method) - set(failed))
-        out.append(f"**{data}, IPC {ipc:g}** (± half the 95 % interval)\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs). Augmentation: {', '.join(sorted(part.augment.unique())).replace('_', ' ')}. Students in {' or '.join(sorted(part.precision.unique()))}." + (f" Could not be: {', '.join(failed)}." if failed else "") + (f" Not run yet: {', '.join(yet)}." if yet else ""))
+        out.append(f"**{data}, IPC {ipc:g}** (± half the 95 % interval)\n\n" + markdown(wide.reset_index()) + f"\n\nReduced: {less or 'nothing'}. Steps of a student: {said} (the field: 1,000 epochs). Augmentation: {', '.join(sorted(part.augment.unique())).replace('_', ' ')}. Students in {precisions(part)}." + (f" Could not be: {', '.join(failed)}." if failed else "") + (f" Not run yet: {', '.join(yet)}." if yet else ""))
     return "\n\n".join(out)
 
 def scored(t) -> str:
