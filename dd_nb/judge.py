@@ -14,7 +14,7 @@ __all__ = ['STUDENTS', 'PROTOCOLS', 'COMPILE_FROM', 'TEST_FROM', 'TRIAL', 'TOGET
 # %% ../nbs/08_judge.ipynb #13d7dec1
 import hashlib, importlib, json, os, pkgutil, time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Iterator
@@ -33,7 +33,7 @@ from .store import Run, load_run
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     "How a student is trained; defaults are the field's (DC, DSA, DM)."
-    name: str = param("custom")
+    name: str = param("custom")            # what rows bear; two protocols of one name are taken for the same
     epochs: int = param(1_000, 1)          # passes over the distilled images
     batch: int = param(256, 1)             # images a step
     optimizer: str = param("sgd", choices=("sgd", "adam", "adamw"))
@@ -67,8 +67,11 @@ class Protocol:
     def __post_init__(self):
         validate(self)
         object.__setattr__(self, "per_net", tuple((n, dict(d)) for n, d in self.per_net))      # JSON knows lists only
+        for n, d in self.per_net: _exception(n, d)
+        for strategy in {self.augment, *(d.get("augment", "auto") for _, d in self.per_net)} - {"auto"}: DSA(strategy)
         object.__setattr__(self, "rates", tuple(map(float, self.rates)))
-        if self.steps and self.warmup >= self.steps: raise ConfigError(f"warmup = {self.warmup} of steps = {self.steps}; expected fewer, since the schedule follows the warm-up")
+        length, n = ("steps", self.steps) if self.steps else ("epochs", self.epochs)
+        if self.warmup >= n: raise ConfigError(f"warmup = {self.warmup} of {length} = {n}; expected fewer, since the schedule follows the warm-up")
         if self.truth and "teacher" not in self.labels:
             raise ConfigError(f"truth = {self.truth} adds the class numbers to a teacher's labels, but labels = {self.labels!r}; expected truth = 0, or labels = 'teacher'")
     def for_net(self, net: str) -> "Protocol":
@@ -77,6 +80,13 @@ class Protocol:
         changes = {k: v for pattern, d in self.per_net if fnmatch(net, pattern) for k, v in d.items()}
         if self.steps and changes.get("steps"): changes = dict(warmup=self.warmup*changes["steps"]//self.steps) | changes      # a share of the steps
         return replace(self, **changes) if changes else self
+
+def _exception(net, values):
+    "Refuse what is misspelt or out of range in an exception; how its fields go together shows when it is applied."
+    alone = object.__new__(Protocol)
+    for k in values: find({f.name: f for f in fields(Protocol) if f.name not in ("name", "per_net")}, k, f"field of a protocol (in per_net, for {net})")
+    for f in fields(Protocol): object.__setattr__(alone, f.name, values.get(f.name, f.default))
+    validate(alone)
 
 # %% ../nbs/08_judge.ipynb #6a73b0c7
 STUDENTS = tuple((pattern, dict(optimizer="adamw", lr=1e-3, weight_decay=.05)) for pattern in ("vit*", "timm:*vit*"))  # what differs by network in every protocol of ours
@@ -91,15 +101,16 @@ def get_protocol(
     protocol="quick",  # name, Protocol, or a file that `save_protocol` wrote
     **changes,         # fields that differ
 ) -> Protocol:
-    "A protocol by name, with changes. A changed one gets a name that says how (`quick*` and a hash), so that tables do not mix two; what is named holds for every network."
+    "A protocol by name, with changes. A changed one gets a name that says how (`quick*` and a hash), and so does one that bears no name or another's, so that tables do not mix two; what is named holds for every network."
     if isinstance(protocol, Protocol): p = protocol
     else: p = load_protocol(protocol) if str(protocol).endswith(".json") else find(PROTOCOLS, protocol, "protocol", "Or a file of one: NAME.json.")
-    if not changes: return p
+    def named(q):
+        what = {k: v for k, v in asdict(q).items() if k != "name"}
+        return replace(q, name=f"{p.name.partition('*')[0]}*{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]}")
+    if not changes: return named(p) if p.name == "custom" or p != PROTOCOLS.get(p.name, p) else p
     exceptions = {} if "per_net" in changes else {"per_net": tuple((n, {k: v for k, v in d.items() if k not in changes}) for n, d in p.per_net)}
     q = override(p, **({"rates": ()} if "lr" in changes and "rates" not in changes else {}), **exceptions, **changes)     # a rate that is named is not searched
-    if q == p or "name" in changes: return q
-    what = {k: v for k, v in asdict(q).items() if k != "name"}
-    return replace(q, name=f"{p.name.partition('*')[0]}*{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]}")
+    return q if "name" in changes else get_protocol(p) if q == p else named(q)
 
 # %% ../nbs/08_judge.ipynb #aa691b27
 def save_protocol(
@@ -334,6 +345,9 @@ def fit_data(
     want, have = (distilled.shape, distilled.n_classes), (tuple(data.shape), data.n_classes)
     if want != have: raise ArtifactError(f"the artifact holds {'x'.join(map(str, want[0]))} images of {want[1]} classes, but {data.name} has "
         f"{'x'.join(map(str, have[0]))} and {have[1]}; evaluate it on the data it was made from ({distilled.recipe.get('data', 'not recorded')})")
+    if (made := list(map(str, distilled.classes))) != list(map(str, data.classes)):
+        raise ArtifactError(f"the artifact's classes are {', '.join(made[:4])}, ..., those of {data.name} are {', '.join(map(str, data.classes[:4]))}, ...; evaluate it on the data it was made from "
+            f"({distilled.recipe.get('data', 'not recorded')}), or, if only names differ, set the artifact's `classes` first")
     if distilled.space == data.space: return data
     if distilled.space.kind == "zca": return data.with_zca(distilled.space.eps)
     return replace(data, space=distilled.space)
@@ -355,8 +369,10 @@ def seed_list(
     seeds,   # a number of seeds (3 means 0, 1, 2), or the seeds themselves
 ) -> list:
     "The seeds asked for."
+    if isinstance(seeds, str): raise ConfigError(f"seeds = {seeds!r} is text; expected a number of seeds, or a list of seeds")
     out = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
     if not out: raise ConfigError(f"seeds = {seeds!r} gives no student; expected a number from 1, or a list of seeds")
+    if len(set(out)) < len(out): raise ConfigError(f"seeds = {seeds!r} names a seed twice; two students of one seed are one student")
     return out
 
 # %% ../nbs/08_judge.ipynb #ec7f7d09
@@ -417,17 +433,16 @@ def whole_source(
     p: Protocol,         # its fields whole_*
 ) -> tuple:              # source, protocol with the batch size, epochs, images an epoch
     "The whole training set, as a protocol wants it trained on."
-    q, source = replace(p, batch=p.whole_batch), WholeSet(data)
-    if p.whole_steps:
-        each = max(n for n in range(1, 21) if p.whole_steps % n == 0)
-        return Steps(source, each), q, p.whole_steps//each, each*p.whole_batch
-    return source, q, p.whole_epochs, len(data.y_train)
+    each = max(n for n in range(1, 21) if p.whole_steps % n == 0) if p.whole_steps else 0
+    epochs = p.whole_steps//each if each else p.whole_epochs
+    q, source = replace(p, batch=p.whole_batch, epochs=epochs, warmup=p.warmup*epochs//p.epochs), WholeSet(data)       # a warm-up keeps its share
+    return (Steps(source, each), q, epochs, each*p.whole_batch) if each else (source, q, epochs, len(data.y_train))
 
 # %% ../nbs/08_judge.ipynb #fe00e148
 def _said(p):
     "The protocol as the cache's key; fields that came later count where they say something, so that older caches stay good."
     later, plain = ("loss", "steps", "warmup", "floor", "student", "teacher", "teachers", "temperature", "squared", "truth", "mix", "mirror", "rates", "held_out"), Protocol()
-    mended = {} if p.mix == "none" else dict(lessons=2)                    # mixed hard labels were softened once
+    mended = ({} if p.mix == "none" else dict(lessons=2)) | (dict(warm=2) if p.warmup and not p.steps else {})      # mixed hard labels were softened once; the whole set's warm-up was as long as a student's
     return {k: v for k, v in asdict(p).items() if k not in later or v != getattr(plain, k)} | mended
 
 def _key(kind, data, net, seed, p, **more) -> str:
@@ -687,11 +702,13 @@ def bounds_iter(
     data = (load_data(data) if isinstance(data, str) else data).to(get_device(device))
     p = get_protocol(protocol, **changes)
     check_ipc(data, ipc)
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    for k in kinds: find(dict(random=0, whole=1), k, "bound")
     jobs = [(k, n, s) for k in kinds for n in _nets(nets, data) for s in seed_list(seeds)]
     choose_together([], together)
-    return _bounds(data, ipc, jobs, p, Path(root or settings().runs), together)
+    return _bounds(data, ipc, jobs, p, "held out" if p.rates else "named" if "lr" in changes else "protocol", Path(root or settings().runs), together)
 
-def _bounds(data, ipc, jobs, p, root, together):
+def _bounds(data, ipc, jobs, p, rate_from, root, together):
     kept, todo, tested = 0, [], replace(data, x_train=data.x_test, y_train=data.y_test).fingerprint      # todo: which of `jobs`, its file, its student
     for i, (kind, net, seed) in enumerate(jobs):
         q = p if kind == "random" else _for_whole(p)
@@ -708,7 +725,7 @@ def _bounds(data, ipc, jobs, p, root, together):
                 t = yield from _chosen(lambda part: _source(kind, part, ipc, TRIAL, q)[0], data, [net], t, images, epochs, root, together)
                 atomic_write(at, json.dumps(rate := t.for_net(net).lr), "a learning rate")
             q = replace(q, rates=(), per_net=(*q.per_net, (net, dict(lr=rate))))
-        [student] = yield from _bound(kind, data, ipc, net, seed, q, "held out" if p.rates else "protocol", root)
+        [student] = yield from _bound(kind, data, ipc, net, seed, q, rate_from, root)
         todo.append((i, file, student))
     for e in _judge([s for *_, s in todo], together) if todo else ():
         i, file, _ = todo[e.index]
