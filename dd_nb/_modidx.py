@@ -403,6 +403,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'dd_nb.compare.sweep.as_grid': ('nbs/compare/sweep.html#as_grid', 'dd_nb/compare/sweep.py'),
                                      'dd_nb.compare.sweep.cells': ('nbs/compare/sweep.html#cells', 'dd_nb/compare/sweep.py'),
                                      'dd_nb.compare.sweep.check_grid': ('nbs/compare/sweep.html#check_grid', 'dd_nb/compare/sweep.py'),
+                                     'dd_nb.compare.sweep.check_portable': ( 'nbs/compare/sweep.html#check_portable',
+                                                                             'dd_nb/compare/sweep.py'),
                                      'dd_nb.compare.sweep.distil_task': ('nbs/compare/sweep.html#distil_task', 'dd_nb/compare/sweep.py'),
                                      'dd_nb.compare.sweep.far_task': ('nbs/compare/sweep.html#far_task', 'dd_nb/compare/sweep.py'),
                                      'dd_nb.compare.sweep.judge_task': ('nbs/compare/sweep.html#judge_task', 'dd_nb/compare/sweep.py'),

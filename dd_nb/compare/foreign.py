@@ -58,7 +58,11 @@ def read_npz(path):
     "Arrays of a numpy file."
     try: z = np.load(path, allow_pickle=False)
     except Exception as e: raise ArtifactError(f"{path} cannot be read as numpy arrays ({type(e).__name__}: {str(e)[:160]}); arrays of objects are pickles and are not opened") from None
-    try: return torch.from_numpy(z) if isinstance(z, np.ndarray) else {k: torch.from_numpy(z[k]) for k in z.files}
+    try:
+        if isinstance(z, np.ndarray): return torch.from_numpy(z)
+        arrays = {k: z[k] for k in z.files}
+        numbers = {k: a for k, a in arrays.items() if a.dtype.kind not in "US"}     # names of classes may lie beside
+        return {k: torch.from_numpy(a) for k, a in (numbers or arrays).items()}
     except Exception as e: raise ArtifactError(f"{path} holds arrays that are no numbers ({type(e).__name__}: {str(e)[:160]}); arrays of objects are pickles and are not opened") from None
 
 # %% ../../nbs/compare/foreign.ipynb #20856cdd
@@ -293,6 +297,7 @@ def _student_lr(lr, more, path):
 def _whole(parts, data, labels, paths) -> tuple:
     "Images and labels of all files, one after the other."
     path, y = paths[0], [y for _, y, _ in parts]
+    if labels == "order" and all(t is not None for t in y): raise ConfigError(f"labels = \"order\" says that there are none, but {path} comes with labels; leave it out, or say what they are: targets, logits or probabilities")
     x = torch.cat([_as_images(p[0], data.shape, q) for p, q in zip(parts, paths)])
     if all(p is not None for p in y): y = torch.cat(y)
     elif labels == "order" and len(x) % data.n_classes == 0: y = torch.arange(data.n_classes).repeat_interleave(len(x)//data.n_classes)
@@ -381,6 +386,7 @@ def load_foreign(
     space = space if space is not None else own.get("space")
     noted = {k: v for k, v in own.get("recipe", {}).items() if k != "student_lr"}                             # `rate` has weighed it already
     recipe = dict(method=f"foreign ({more['layout']})", data=data.name, file=where.name) | noted | (dict(method=method) if method else {}) | (dict(student_lr=rate) if rate else {})
+    if more["layout"] == "haba" and len(parts) > 1: raise ConfigError(f"{len(parts)} files of HaBa, each with bases and hallucinators of its own, do not make one set; load them one by one")
     if more["layout"] == "haba": return _factorized(x, _hallucinators(more["hallucinators"], where), space, data, recipe | (dict(student=student) if student else {}), where)
     x, y = _whole(parts, data, labels, paths)
     return _images(x, y, labels or own.get("labels"), space, data, method, recipe, student, where)

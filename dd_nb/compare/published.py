@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 import dd_nb
 from ..core import ConfigError, find
+from ..judge import PROTOCOLS
 from .scores import fair_table
 
 # %% ../../nbs/compare/published.ipynb #406939fd
@@ -87,7 +88,7 @@ def _differences(row, s) -> list:
         if want == "?": why.append(f"{k.replace('_', ' ')} of the published figure not known")
         elif have is None: why.append(f"the table does not say {k.replace('_', ' ')} (published: {say(want)})")
         elif (int(have) not in (int(want), int(want) + 1)) if k == "epochs" else have != want: why.append(f"{say(have if k != 'epochs' else int(have))}, published {say(want)}")
-    if "*" in str(name := row.get("protocol", "")): why.append(f"protocol {name}, changed by hand: batch, schedule or decay may be other ones")
+    if (name := row.get("protocol")) and name == name and name not in PROTOCOLS: why.append(f"protocol {name}, changed by hand: batch, schedule, decay or step size may be other ones")
     preset = row.get("preset")
     if isinstance(h := row.get("hyper"), str) and h: preset = f"{preset} with {h}"
     if s["method"] not in ("random", "whole", "herding", "kcenter") and preset != "paper": why.append(f"distilled by {f'preset {preset}' if isinstance(preset, str) else 'a preset that the table does not name'}, not by paper")

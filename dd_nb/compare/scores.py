@@ -140,7 +140,7 @@ def paired(
     a: str, b: str,       # the two, as in column `by`
     by: str="artifact",   # the column that names them
     on=("seed",),         # what makes two students a pair; a column `distil_seed` counts too where there is one
-):                        # DataFrame, a row a network (and data set, IPC, protocol): both means, difference, half its 95 % interval, t, p (of this one test), pairs, of ("students" or "sets")
+):                        # DataFrame, a row a network (and data set, IPC, protocol): both means, difference, half its 95 % interval, t, p (of this one test; NaN where the differences are all alike, which says nothing of how they scatter), pairs, of ("students" or "sets")
     "Paired test of two methods on the same students, by distilled set where there are several."
     import pandas as pd
     out = _pairs(table, a, b, by, on)
@@ -158,14 +158,16 @@ def _pairs(table, a, b, by, on):
         wide = part.pivot(index=on, columns=by, values="accuracy")
         if a not in wide or b not in wide: continue                    # only one of them was judged here
         if wide.isna().any().any():
-            seeds = " and ".join(str(sorted(part[part[by] == k].seed)) for k in (a, b))
-            raise ConfigError(f"{dict(zip(where, key))}: {a} and {b} were not judged with the same seeds ({seeds}); judge both with the same, or leave seeds out")
+            have = [{*part[part[by] == k][on].itertuples(index=False, name=None)} for k in (a, b)]
+            said = " and ".join(str(sorted(v[0] if len(on) == 1 else v for v in s)[:6]) for s in (have if len(on) == 1 else (have[0] - have[1], have[1] - have[0])))
+            raise ConfigError(f"{dict(zip(where, key))}: {a} and {b} were not judged with the same seeds ({said}{'' if len(on) == 1 else ' of ' + ' and '.join(on) + ' stand alone'}); judge both with the same, or leave seeds out")
         sets = "distil_seed" in on and wide.index.get_level_values("distil_seed").nunique() > 1
         if sets: wide = wide.groupby(level="distil_seed").mean()
         d, n = (wide[a] - wide[b]).to_numpy(), len(wide)
         mean, half = interval(d)
         sd = d.std(ddof=1) if n > 1 else float("nan")
-        t = mean/(sd/n**.5) if sd > 1e-12 else (0. if mean == 0 else math.copysign(math.inf, mean)) if n > 1 else float("nan")
+        t = mean/(sd/n**.5) if sd > 1e-12 else 0. if n > 1 and mean == 0 else float("nan")
+        if t != t: half = float("nan")                                  # one pair, or differences that are all alike: how they scatter is not known
         out.append(dict(a=a, b=b) | dict(zip(where, key)) | dict(mean_a=wide[a].mean(), mean_b=wide[b].mean(), difference=mean, ci95=half, t=t, p=float(2*student.sf(abs(t), n - 1)) if n > 1 else float("nan"), pairs=n, of="sets" if sets else "students"))
     return out
 
@@ -210,7 +212,7 @@ def fair_table(
         row = dict(zip(keys, key))
         sets = by_set(part)
         mean, half = interval(sets)
-        more = dict(sets=len(sets)) if sets is not part.accuracy else {}
+        more = dict(sets=len(sets)) if "distil_seed" in part and part.distil_seed.nunique() > 1 else {}
         row |= dict(accuracy=mean, ci95=half, students=len(part), **more, seconds=part.seconds.mean() if "seconds" in part else float("nan"))
         if bounds is not None:
             alike = {}

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EXECUTORS', 'ABOUT', 'Grid', 'read_grid', 'as_grid', 'Cell', 'cells', 'planned_run', 'sweep_protocol', 'check_grid',
-           'distil_task', 'judge_task', 'Here', 'Beside', 'far_task', 'Far', 'Sweep', 'rows_of', 'Swept', 'sweep_iter',
-           'sweep']
+           'check_portable', 'distil_task', 'judge_task', 'Here', 'Beside', 'far_task', 'Far', 'Sweep', 'rows_of',
+           'Swept', 'sweep_iter', 'sweep']
 
 # %% ../../nbs/compare/sweep.ipynb #6639c801
 import hashlib, itertools, json, os, re, shutil, tempfile, traceback
@@ -18,13 +18,13 @@ import torch
 from fastcore.basics import patch
 from ..core import ConfigError, DDError, atomic_write, find
 from ..settings import get_device, settings
-from ..data import check_ipc, load_data
+from ..data import DATA, check_ipc, load_data
 from ..nets import make_net
 from ..distilled import Distilled
 from ..store import Run, run_name
 from ..loop import distill_iter, gentle_interrupt, get_method, method_config, run_config
 from ..judge import PROTOCOLS, Protocol, choose_together, evaluate_iter, get_protocol, seed_list
-from .workers import Pool
+from .workers import Pool, _factory
 
 # %% ../../nbs/compare/sweep.ipynb #69a3492c
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,13 @@ class Grid:
             object.__setattr__(self, k, list(v) if isinstance(v, (list, tuple)) else [v])
             if not getattr(self, k): raise ConfigError(f"the grid's {k!r} is empty; name at least one")
         for k in ("seeds", "students"): object.__setattr__(self, k, seed_list(getattr(self, k)))
+        for k in ("methods", "data", "ipc", "nets", "presets"):
+            if twice := [v for i, v in enumerate(getattr(self, k)) if v in getattr(self, k)[:i]]: raise ConfigError(f"the grid's {k!r} names {twice[0]!r} twice")
         if bad := [v for v in self.ipc if not isinstance(v, int) or v < 1]: raise ConfigError(f"ipc = {bad[0]!r} in the grid; expected whole numbers from 1")
         for k in ("changes", "hyper"):
             if not isinstance(getattr(self, k), dict): raise ConfigError(f"the grid's {k!r} is {getattr(self, k)!r}; expected a table of names and values")
         if bad := [k for k, v in self.hyper.items() if not isinstance(v, dict)]: raise ConfigError(f"hyper-parameters of {bad[0]!r} in the grid; expected a table, as in {{'{bad[0]}': {{'steps': 100}}}}")
+        if bad := [f"{n} of {m!r}" for m, d in self.hyper.items() for n, v in d.items() if v == []]: raise ConfigError(f"hyper-parameter {bad[0]} in the grid has no value; expected one, or several in a list")
 
 
 # %% ../../nbs/compare/sweep.ipynb #282c47fc
@@ -136,9 +139,17 @@ def check_grid(g: Grid):
     for k in g.hyper:
         if k != "*": find({m: m for m in g.methods}, k, "method in this grid:")
     sweep_protocol(g)
+    p = get_protocol(g.protocol, **g.changes)
     for d in g.data:
-        for n in g.nets: make_net(n, _data(d), generator=torch.Generator())
+        for n in [*g.nets, *([p.teacher] if "teacher" in p.labels and p.teacher != "own" else [])]: make_net(n, _data(d), generator=torch.Generator())
     for c in cells(g): method_config(c.method, c.data, c.ipc, c.preset, **dict(c.hyper))
+
+def check_portable(g: Grid):
+    "Refuse what another process does not know."
+    typed = [f"method {m!r}" for m in g.methods if get_method(m).__module__ == "__main__"]
+    typed += [f"network {n!r}" for n in g.nets if _factory(n).__module__ == "__main__"]
+    typed += [f"data set {d!r}" for d in g.data if getattr(DATA.get(d), "__module__", "") == "__main__"]
+    if typed: raise ConfigError(f"{typed[0]} is defined in a notebook's cell, where worker processes and other machines do not find it; sweep with executor='local' and workers=1, or export it to a package (dd-nb new-method)")
 
 # %% ../../nbs/compare/sweep.ipynb #a2bdbae6
 def distil_task(cell: dict, root: str, device=None) -> Iterator[dict]:
@@ -291,7 +302,7 @@ def add(self:Sweep, i, row, progress):
 
 ABOUT = ["method", "data", "ipc", "preset", "distil_seed", "hyper", "net", "protocol"]  # what a row is about; its seed says which student
 
-def _about(row): return tuple(v if isinstance(v, str) else "" if v != v else int(v) for v in map(row.get, ABOUT))
+def _about(row): return tuple(v if isinstance(v, str) else "" if v is None or v != v else int(v) for v in map(row.get, ABOUT))
 
 def rows_of(
     table,     # DataFrame like `Sweep.table`, or a CSV file of one
@@ -360,22 +371,34 @@ def go(self:Sweep, executor, device=None, together="auto") -> Iterator[Swept]:
     def judges(i):
         run, c = self.runs[i], self.plan[i]
         for net in self.grid.nets:
-            if seeds := self.missing(i, net): executor.submit((i, net), judge_task, where | dict(artifact=str(run.path/"distilled.safetensors"), data=c.data, name=run.name, net=net, seeds=seeds, how=self.how, together=together))
+            try: seeds = self.missing(i, net)
+            except DDError as e: yield self.fail(i, net, e); continue
+            if seeds: executor.submit((i, net), judge_task, where | dict(artifact=str(run.path/"distilled.safetensors"), data=c.data, name=run.name, net=net, seeds=seeds, how=self.how, together=together))
             else: yield Swept("reused", c, net, self)
-    try:
-        for i, c in enumerate(self.plan):
-            try: self.runs[i] = planned_run(c, self.root, device)
-            except DDError as e: yield self.fail(i, None, e); continue
-            if not self.runs[i].state_done and any([self.missing(i, net) for net in self.grid.nets]): executor.submit((i, None), distil_task, where | dict(cell=c.args)); continue
-            self.share[i, -1] = 1.
-            yield Swept("reused", c, None, self)
-            yield from judges(i)
+    def begin(i):
+        if not self.runs[i].state_done and any([self.missing(i, net) for net in self.grid.nets]): executor.submit((i, None), distil_task, where | dict(cell=self.plan[i].args)); return
+        self.share[i, -1] = 1.
+        yield Swept("reused", self.plan[i], None, self)
+        yield from judges(i)
+    def work():
         self.keep()
         while executor.open:
             (i, net), kind, value = executor.next()
             if event := self.note(i, net, kind, value): yield event
             if kind == "done" and net is None: yield from judges(i)
             if kind != "value": self.keep()
+    first, twins = {}, []                                               # which cell is to make a run; cells of a run that another one makes (random images have no preset)
+    try:
+        for i, c in enumerate(self.plan):
+            try:
+                self.runs[i] = planned_run(c, self.root, device)
+                if first.setdefault(self.runs[i].path, i) != i: twins.append(i)
+                else: yield from begin(i)
+            except DDError as e: yield self.fail(i, None, e)
+        yield from work()
+        for i in twins:
+            if (of := (first[self.runs[i].path], None)) in self.failures: yield self.fail(i, None, DDError(f"the same run as {self.plan[of[0]]}, preset {self.plan[of[0]].preset}, which failed: {self.failures[of]['message']}"))
+            else: yield from begin(i); yield from work()
     finally:
         executor.close()
         self.keep()
@@ -397,6 +420,7 @@ def sweep_iter(
     known = {k: k for k in list(signature(make).parameters)[3:]}
     for k in options: find(known, k, f"option of executor {executor!r}:")
     check_grid(g)
+    if executor != "local" or options.get("workers", 1) > 1: check_portable(g)
     choose_together([], together)
     return Sweep(g, root, have).go(*make(root, device, together, **options))
 

@@ -6,7 +6,7 @@
 __all__ = ['SEARCH', 'FIXED', 'check_search', 'Side', 'search_net', 'Tuned', 'tune']
 
 # %% ../../nbs/compare/tuning.ipynb #79d4c336
-import hashlib, json
+import hashlib, itertools, json
 from dataclasses import asdict, dataclass, fields, replace
 from ..core import ConfigError, find
 from ..data import load_data
@@ -16,15 +16,23 @@ from ..judge import TRIAL, Protocol, bounds, evaluate, fit_data, for_artifact, g
 SEARCH = dict(lr=(1e-4, .1, "log"), augment=["auto", "none", "crop_scale_rotate"])
 FIXED = ("name", "per_net", "rates", "held_out", "labels", "student", "compat", "whole_epochs", "whole_steps", "whole_batch")  # what a search may not change
 
-def check_search(search: dict, p: Protocol):
-    "Refuse a range that cannot be searched, before anything is trained."
+def check_search(search: dict, p: Protocol) -> dict:
+    "The search with ends of its fields' types; what cannot be searched is refused, before anything is trained."
     known = {f.name: f for f in fields(Protocol) if f.name not in FIXED}
     if not search: raise ConfigError("nothing to search; expected fields of a protocol with their ranges, e.g. dict(lr=(1e-4, .1, 'log'))")
     for k, r in search.items():
         find(known, k, "hyper-parameter that can be tuned")
         ok = len(r) > 0 if isinstance(r, list) else isinstance(r, tuple) and len(r) in (2, 3) and all(isinstance(v, (int, float)) for v in r[:2]) and r[0] < r[1] and (len(r) == 2 or r[2] == "log" and r[0] > 0)
         if not ok: raise ConfigError(f"search of {k} = {r!r}; expected (low, high), (low, high, 'log') with low above 0, or a list of choices")
-        for v in (r if isinstance(r, list) else r[:2]): replace(p, **{k: v})            # both ends are allowed values
+        if isinstance(r, tuple):
+            if (kind := type(known[k].default)) not in (int, float): raise ConfigError(f"search of {k} = {r!r}; expected a list of choices, since {k} is no number")
+            if any(kind(v) != v for v in r[:2]): raise ConfigError(f"search of {k} = {r!r}; expected whole numbers")
+            search = search | {k: (kind(r[0]), kind(r[1]), *r[2:])}
+    ends = [[(k, v) for v in (r if isinstance(r, list) else r[:2])] for k, r in search.items()]
+    for values in itertools.islice(itertools.product(*ends), 10_000):                  # each allowed, and together
+        try: replace(p, **dict(values))
+        except ConfigError as e: raise ConfigError(f"the search holds {', '.join(f'{k} = {v!r}' for k, v in values)}, which cannot be: {e}") from None
+    return search
 
 
 # %% ../../nbs/compare/tuning.ipynb #bab1a5c4
@@ -132,7 +140,9 @@ def tune(
     from tqdm.auto import tqdm
     if trials < 1 or students < 1: raise ConfigError(f"trials = {trials}, students = {students}; expected 1 or more of each")
     side = _side(distilled, data, protocol, changes, ipc, seeds=[TRIAL + i for i in range(students)], progress=False, root=root, device=device)
-    check_search(search := dict(search or SEARCH), side.p)
+    search = check_search(dict(search or SEARCH), side.p)
+    if side.artifact is None and side.name == "whole" and (vain := [k for k in search if k in ("batch", "epochs", "steps")]):
+        raise ConfigError(f"search of {vain[0]} for the whole set, whose batches and length of training are whole_batch, whole_epochs and whole_steps; leave it out")
     nets, rows, own = [nets] if isinstance(nets, str) else list(nets), [], []
     with tqdm(total=trials*len(nets), disable=not progress, desc="tune") as bar:
         for net in nets:
