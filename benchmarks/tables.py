@@ -138,7 +138,7 @@ def comparison(t) -> str:
             most, each = g.steps.mode()[0], g.groupby("method").steps.first()
             said.append(f"{n} {most:,.0f}" + "".join(f" ({', '.join(each.index[each == k])} {k:,.0f})" for k in sorted(set(each) - {most})))
         said = ", ".join(said)
-        if len(bound := fine[(fine.method == "whole") & (fine.data == data)]): said += f", on the whole set {bound.steps.max():,.0f}"
+        if len(bound := fine[(fine.method == "whole") & (fine.data == data)]): said += f", on the whole set {bound.steps.max():,.0f} (in {' and '.join(sorted(bound.precision.unique()))})"
         less = "; ".join(dict.fromkeys(x for r in part.reduced.dropna() for x in r.split("; ") if "student steps" not in x))
         failed = sorted(set(t[(t.data == data) & (t.ipc == ipc) & t.accuracy.isna()].method) - set(part.method))
         yet = sorted(set(list_methods()) - set(part.method) - set(failed))
