@@ -728,6 +728,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'dd_nb.judge._bounds': ('nbs/judge.html#_bounds', 'dd_nb/judge.py'),
                              'dd_nb.judge._box': ('nbs/judge.html#_box', 'dd_nb/judge.py'),
                              'dd_nb.judge._chosen': ('nbs/judge.html#_chosen', 'dd_nb/judge.py'),
+                             'dd_nb.judge._compiled': ('nbs/judge.html#_compiled', 'dd_nb/judge.py'),
                              'dd_nb.judge._evaluate': ('nbs/judge.html#_evaluate', 'dd_nb/judge.py'),
                              'dd_nb.judge._exception': ('nbs/judge.html#_exception', 'dd_nb/judge.py'),
                              'dd_nb.judge._for_whole': ('nbs/judge.html#_for_whole', 'dd_nb/judge.py'),

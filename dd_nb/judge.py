@@ -545,7 +545,7 @@ def one_by_one(students: list, n: int=None) -> Iterator[tuple]:
         yield i, total, total, s.row(*test_net(tested, s.data, forward=forward), time.perf_counter() - start, total, steps)
 
 # %% ../nbs/08_judge.ipynb #7d09fa46
-PROCESSES_FROM = 5e11  # floating point operations of all students from which on starting processes pays on a CPU
+PROCESSES_FROM = 5e12  # floating point operations of all students from which on starting processes pays on a CPU
 
 @lru_cache(maxsize=256)
 def net_flops(net: str, shape: tuple, n_classes: int) -> int:
@@ -582,8 +582,10 @@ def choose_together(
     if len(students) < 2: return "off", None
     device = students[0].data.device
     if device.type == "cuda": return ("processes" if device.index is None and torch.cuda.device_count() > 1 and _portable(students) else "stack"), None
-    if device.type == "cpu" and cores() > 1 and work(students) >= PROCESSES_FROM and _portable(students): return "processes", None
+    if device.type == "cpu" and cores() > 1 and work(students) >= PROCESSES_FROM and not all(_compiled(s) for s in {s.net: s for s in students}.values()) and _portable(students): return "processes", None
     return "off", None
+
+def _compiled(s) -> bool: return _pays(make_net(s.net, s.data, generator=torch.Generator()), s.data, s.images*s.passes)
 
 def _portable(students) -> bool:
     from dd_nb.compare.workers import why_not

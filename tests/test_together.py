@@ -44,10 +44,14 @@ def test_a_full_device_halves_the_stack(some, data, alone, monkeypatch):
     assert sizes == [5, 2, 2]*2
 
 def test_auto_does_what_pays(some, data, monkeypatch):
-    "A few small students are not worth a process; with one core none ever is."
+    "A few small students are not worth a process, nor are compiled ones; with one core none ever is."
     asked = lambda n, **kw: judge.choose_together([judge.Student(some, data, "convnet", s, judge.get_protocol("quick", **kw), 20, {}) for s in range(n)])[0]
     monkeypatch.setattr(judge, "cores", lambda: 2)
     assert (asked(2, epochs=5), asked(6, epochs=3_000), asked(1, epochs=30_000)) == ("off", "processes", "off")
+    monkeypatch.setattr(judge, "COMPILE_FROM", 0)
+    assert asked(6, epochs=3_000) == ("off" if judge.can_compile() else "processes")            # compiled code uses both cores by itself
+    monkeypatch.undo()
+    monkeypatch.setattr(judge, "cores", lambda: 2)
     monkeypatch.setattr(judge, "cores", lambda: 1)
     assert asked(6, epochs=3_000) == "off"
 
