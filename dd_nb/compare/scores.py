@@ -8,7 +8,7 @@ __all__ = ['ROLES', 'RUN_NAME', 'SETTING', 'hard_label_recovery', 'improvement_o
            'scores', 'paired', 'series', 'named', 'fair_table']
 
 # %% ../../nbs/compare/scores.ipynb #f47dbe08
-import math, re
+import re
 from dataclasses import replace
 import numpy as np
 from ..core import ConfigError
@@ -98,7 +98,7 @@ def score_runs(
         if side == "random" and p.rates: q = replace(q, rates=p.rates)           # the rival's rate is searched too
         for s, r, t in done:
             if (s, r) == (side, q): return t
-        t = evaluate(d, data, protocol=protocol, **kw, **(asked | more)) if side == "syn" else bounds(data, d.ipc, protocol=q, kinds=(side,), **kw)
+        t = evaluate(d, data, protocol=protocol, **kw, **(asked | more)) if side == "syn" else bounds(data, d.ipc, protocol=q, name=p.name, kinds=side, **kw)
         done.append((side, q, t))
         return t
     soft, bare = d.label_kind == "soft" or "teacher" in p.labels, dict(augment="none", mix="none", mirror=False)
